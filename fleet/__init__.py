@@ -1,0 +1,1 @@
+"""What describes the fleet: the model, its checks and the `fleet` command."""

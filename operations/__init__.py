@@ -1,0 +1,1 @@
+"""How a host is changed: few operations over many items, each idempotent."""
