@@ -1,0 +1,205 @@
+"""The fleet as everything else sees it: complete, checked, unchangeable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from fleet.kinds import AGENT_ROLES, Arch, Os, Power, Role
+from fleet.lock import FleetLock, lock_path, read_fleet_lock
+from fleet.parse import parse
+from fleet.problems import FleetError, Problem, show, suggest
+from fleet.roles import reserved_cores
+from fleet.rules import DEFAULT_SSH_PORT, check
+from fleet.schema import FleetFile, HostEntry
+from fleet.yamlfile import Document, display, read_document
+
+T = TypeVar("T")
+
+__all__ = [
+    "Addresses",
+    "Arch",
+    "Fleet",
+    "Host",
+    "Os",
+    "Power",
+    "Role",
+    "Ssh",
+    "load_fleet",
+]
+
+
+class _Fixed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Addresses(_Fixed):
+    """Where a host answers; `lan` is an IP address or a DNS name, `tailnet` an IPv4 address."""
+
+    lan: str | None = None
+    tailnet: str | None = None
+
+
+class Ssh(_Fixed):
+    """How to log in; without `key`, ssh's own keys and its agent's are tried."""
+
+    user: str
+    port: int = DEFAULT_SSH_PORT
+    key: str | None = None
+
+
+class Host(_Fixed):
+    """One host, with the fleet's and its role's defaults filled in."""
+
+    name: str
+    role: Role
+    os: Os
+    arch: Arch
+    power: Power = Power.ALWAYS_ON
+    site: str = "home"
+    cores: int  # logical processors
+    max_jobs: int  # compile jobs at once
+    addresses: Addresses = Addresses()
+    ssh: Ssh
+    budget: int | float  # dollars an agent session may spend
+    without: tuple[str, ...] = ()  # capabilities that this host does not get
+    hardware: str = ""  # for people only
+
+    @property
+    def is_mac(self) -> bool:
+        """Whether it runs macOS."""
+        return self.os is Os.MACOS
+
+    @property
+    def is_linux(self) -> bool:
+        """Whether it runs Linux; inside WSL it does."""
+        return not self.is_mac
+
+    @property
+    def is_agent(self) -> bool:
+        """Whether an agent without a person runs on it."""
+        return self.role in AGENT_ROLES
+
+
+class Fleet(_Fixed):
+    """All hosts, in the order of the file."""
+
+    name: str
+    hosts: tuple[Host, ...]
+    scheduler: str  # name of the host that the compile scheduler runs on
+    budgets: Mapping[Role, int | float]  # dollars an agent session may spend, by role
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.hosts, self.scheduler))
+
+    def host(self, name: str) -> Host:
+        """Return the host of that name; raises FleetError (with a guess) when there is none."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        fix = suggest(name, [host.name for host in self.hosts])
+        raise FleetError.of(self.name, f"no host is called {show(name)}", fix)
+
+    def with_role(self, role: Role) -> tuple[Host, ...]:
+        """Return the hosts of a role, in the order of the file."""
+        return tuple(host for host in self.hosts if host.role == role)
+
+    @property
+    def orchestrator(self) -> Host:
+        """The one host of the role orchestrator."""
+        return self.with_role(Role.ORCHESTRATOR)[0]
+
+    @property
+    def scheduler_host(self) -> Host:
+        """The host that the compile scheduler runs on."""
+        return self.host(self.scheduler)
+
+
+def load_fleet(path: Path, lock: Path | None = None) -> Fleet:
+    """Read fleet.yaml, and what runs have learned from its lock file.
+
+    `lock` is by default the file beside it (`fleet.yaml` → `fleet.lock.yaml`), which may be absent.
+    Raises FleetError with every problem of both files.
+    """
+    document = read_document(path)
+    file, problems = parse(document, FleetFile)
+    lock = lock or lock_path(path)
+    try:
+        learned = read_fleet_lock(lock)
+    except FleetError as error:
+        problems += error.problems
+        learned = FleetLock()
+    if file is not None:
+        problems += check(document, file)
+        problems += _disagreements(document, file, learned, display(lock))
+    if file is None or problems:
+        raise FleetError(problems)
+    return _fleet(file, learned)
+
+
+def _disagreements(
+    document: Document, file: FleetFile, learned: FleetLock, lock: str
+) -> list[Problem]:
+    """Return a problem for each host whose stated tailnet address is not the learned one."""
+    problems = []
+    for name, host in file.hosts.items():
+        stated, seen = host.addresses.tailnet, learned.tailnet_ipv4(name)
+        if stated and seen and stated != seen:
+            path = ("hosts", name, "addresses", "tailnet")
+            fix = f"remove it here, or mend the lock: {lock} says {seen}"
+            fault = f"{stated} is not the address that was learned"
+            problems.append(document.problem(path, fault, fix))
+    return problems
+
+
+def _fleet(file: FleetFile, learned: FleetLock) -> Fleet:
+    hosts = tuple(_host(name, host, file, learned) for name, host in file.hosts.items())
+    orchestrator = next(host.name for host in hosts if host.role is Role.ORCHESTRATOR)
+    return Fleet(
+        name=_sure(file.name),
+        hosts=hosts,
+        scheduler=file.scheduler or orchestrator,
+        budgets={role: _dollars(budget) for role, budget in file.budgets.items()},
+    )
+
+
+def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Host:
+    role, cores = _sure(host.role), _sure(host.cores)
+    budget = file.budgets.get(role) if host.budget is None else host.budget
+    return Host(
+        name=name,
+        role=role,
+        os=_sure(host.os),
+        arch=_sure(host.arch),
+        power=host.power,
+        site=host.site,
+        cores=cores,
+        max_jobs=host.max_jobs or cores - reserved_cores(role),
+        addresses=Addresses(
+            lan=host.addresses.lan,
+            tailnet=host.addresses.tailnet or learned.tailnet_ipv4(name),
+        ),
+        ssh=Ssh(
+            user=_sure(host.ssh.user or file.ssh.user),
+            port=host.ssh.port or file.ssh.port or DEFAULT_SSH_PORT,
+            key=host.ssh.key or file.ssh.key,
+        ),
+        budget=_dollars(_sure(budget)),
+        without=host.without,
+        hardware=host.hardware,
+    )
+
+
+def _dollars(amount: float) -> int | float:
+    """Return whole dollars as an int, so that nobody reads 20.0."""
+    return int(amount) if amount == int(amount) else amount
+
+
+def _sure(value: T | None) -> T:
+    """Return a value that the rules have made sure of."""
+    if value is None:
+        raise AssertionError("the rules let a required value be absent")
+    return value

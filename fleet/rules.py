@@ -1,0 +1,214 @@
+"""What must hold between the values of fleet.yaml, whatever each of them is alone.
+
+Each rule takes the checked entries and yields problems. An entry's value is None where the file
+has none or a wrong one: the rules then keep quiet, so that one fault is reported once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from fleet.kinds import GROUP_NAMES, MAC_ROLES, OS_ARCH, ROLE_ARCH, ROLE_OS, Role
+from fleet.problems import Problem, show, suggest
+from fleet.roles import known_capabilities, reserved_cores
+from fleet.schema import HOST_NAME, FleetFile, HostEntry
+from fleet.yamlfile import Document, Key
+
+Rule = Callable[[Document, FleetFile], Iterator[Problem]]
+DEFAULT_SSH_PORT = 22
+
+
+def check(document: Document, file: FleetFile) -> list[Problem]:
+    """Return every problem that the rules find."""
+    return [problem for rule in _RULES for problem in rule(document, file)]
+
+
+def _at(document: Document, path: Key) -> object:
+    """Return the raw value at `path`; `...` where there is none."""
+    value: Any = document.data
+    for part in path:
+        if not isinstance(value, Mapping) or part not in value:
+            return ...
+        value = value[part]
+    return value
+
+
+def _absent(document: Document, path: Key, required: tuple[str, ...]) -> Iterator[Problem]:
+    enclosing = _at(document, path)
+    if not isinstance(enclosing, Mapping):
+        return
+    for name in required:
+        value = enclosing.get(name, ...)
+        if value is ...:
+            yield document.problem((*path, name), "is missing", f"add `{name}:` here")
+        elif value is None:
+            yield document.problem((*path, name), "has no value", "write one after the colon")
+
+
+def _required_keys(document: Document, file: FleetFile) -> Iterator[Problem]:
+    yield from _absent(document, (), FleetFile.required)
+    hosts = _at(document, ("hosts",))
+    for name, host in hosts.items() if isinstance(hosts, Mapping) else ():
+        if host is not None:
+            yield from _absent(document, ("hosts", name), HostEntry.required)
+    if hosts == {}:
+        yield document.problem(("hosts",), "there is no host", "add an orchestrator and workers")
+
+
+def _host_names(document: Document, file: FleetFile) -> Iterator[Problem]:
+    hosts = _at(document, ("hosts",))
+    for name in hosts if isinstance(hosts, Mapping) else ():
+        path = ("hosts", name)
+        if name in GROUP_NAMES:
+            fix = "pyinfra has a group of that name: call the host something else"
+            yield document.problem(path, f"a host may not be called {show(name)}", fix)
+        elif not re.fullmatch(HOST_NAME, name):
+            lower = name.lower()
+            fix = "use a-z, 0-9 and - (not first or last), at most 63 characters"
+            if re.fullmatch(HOST_NAME, lower):
+                fix = f"host names are written in lower case: {lower}"
+            yield document.problem(path, f"{show(name)} is not a host name", fix)
+        elif name.isdigit() or name == "localhost":
+            fix = "programs take it for an address: choose another name"
+            yield document.problem(path, f"{show(name)} cannot be a host's name", fix)
+
+
+def _one_orchestrator(document: Document, file: FleetFile) -> Iterator[Problem]:
+    found = [name for name, host in file.hosts.items() if host.role is Role.ORCHESTRATOR]
+    for name in found[1:]:
+        path = ("hosts", found[0], "role")
+        fix = f"{found[0]} is the orchestrator already (line {document.line(path)})"
+        path = ("hosts", name, "role")
+        yield document.problem(path, "a fleet has one orchestrator, this is another", fix)
+    unknown = any(host.role is None for host in file.hosts.values())
+    if file.hosts and not found and not unknown:
+        fix = f"give one host `role: {Role.ORCHESTRATOR}`"
+        yield document.problem(("hosts",), "no host is the orchestrator", fix)
+
+
+def _matching_kinds(document: Document, file: FleetFile) -> Iterator[Problem]:
+    for name, host in file.hosts.items():
+        path = ("hosts", name)
+        if host.role and host.os and host.os not in ROLE_OS[host.role]:
+            fix = f"a {host.role} host runs {' or '.join(ROLE_OS[host.role])}"
+            fault = f"{host.os} does not go with the role {host.role}"
+            yield document.problem((*path, "os"), fault, fix)
+        if not host.arch:
+            continue
+        if host.role and host.arch not in ROLE_ARCH[host.role]:
+            fix = f"a {host.role} host is {' or '.join(ROLE_ARCH[host.role])}"
+            fault = f"{host.arch} does not go with the role {host.role}"
+            yield document.problem((*path, "arch"), fault, fix)
+        elif host.os and host.arch not in OS_ARCH[host.os]:
+            fix = f"{host.os} is supported on {' and '.join(OS_ARCH[host.os])}"
+            fault = f"{host.arch} does not go with the system {host.os}"
+            yield document.problem((*path, "arch"), fault, fix)
+
+
+def _scheduler(document: Document, file: FleetFile) -> Iterator[Problem]:
+    if file.scheduler is None or not file.hosts:
+        return
+    host = file.hosts.get(file.scheduler)
+    if host is None:
+        if file.scheduler not in document_hosts(document):
+            fix = suggest(file.scheduler, file.hosts)
+            yield document.problem(("scheduler",), f"no host is called {show(file.scheduler)}", fix)
+    elif host.role in MAC_ROLES:
+        fix = "name a Linux host, or leave it out: the orchestrator is the default"
+        yield document.problem(("scheduler",), f"{file.scheduler} is a Mac", fix)
+
+
+def document_hosts(document: Document) -> tuple[str, ...]:
+    """Return the names under `hosts`, also of those hosts whose entries are wrong."""
+    hosts = _at(document, ("hosts",))
+    return tuple(hosts) if isinstance(hosts, Mapping) else ()
+
+
+def _jobs(document: Document, file: FleetFile) -> Iterator[Problem]:
+    for name, host in file.hosts.items():
+        if host.role is None or host.cores is None:
+            continue
+        path, reserve = ("hosts", name), reserved_cores(host.role)
+        most = host.cores - reserve
+        kept = f"of {host.cores} cores a {host.role} host keeps {reserve} for itself"
+        if most < 1:
+            fix = f"{kept}: it cannot be a worker here"
+            yield document.problem((*path, "cores"), "no core is left for compile jobs", fix)
+        elif host.max_jobs is not None and host.max_jobs > most:
+            fix = f"{kept}: write at most {most}, or leave it out"
+            fault = f"{host.max_jobs} jobs are too many"
+            yield document.problem((*path, "max_jobs"), fault, fix)
+
+
+def _budgets(document: Document, file: FleetFile) -> Iterator[Problem]:
+    stated = _at(document, ("budgets",))
+    named = stated if isinstance(stated, Mapping) else {}
+    for name, host in file.hosts.items():
+        if host.role is None or host.role in named:
+            continue
+        if _at(document, ("hosts", name, "budget")) in (..., None):
+            fix = f"add `budget:` here, or `{host.role}:` to the file's `budgets:`"
+            yield document.problem(("hosts", name), "the host has no budget", fix)
+
+
+def _logins(document: Document, file: FleetFile) -> Iterator[Problem]:
+    if _at(document, ("ssh", "user")) not in (..., None):
+        return
+    for name in file.hosts:
+        if _at(document, ("hosts", name, "ssh", "user")) in (..., None):
+            fix = "add `ssh: {user: …}` here, or `user:` to the file's `ssh:`"
+            yield document.problem(("hosts", name), "the host has no SSH user", fix)
+
+
+def _capabilities(document: Document, file: FleetFile) -> Iterator[Problem]:
+    for name, host in file.hosts.items():
+        known = known_capabilities(host.role) if host.role else ()
+        for index, capability in enumerate(host.without):
+            path = ("hosts", name, "without", index)
+            if capability in host.without[:index]:
+                yield document.problem(path, f"{show(capability)} is here twice", "keep one")
+            elif known and capability not in known:
+                fault = f"a {host.role} host has no capability {show(capability)}"
+                yield document.problem(path, fault, suggest(capability, known))
+
+
+def _addresses(document: Document, file: FleetFile) -> Iterator[Problem]:
+    seen: dict[tuple[str, int], str] = {}
+    for name, host in file.hosts.items():
+        port = host.ssh.port or file.ssh.port or DEFAULT_SSH_PORT
+        wanted = {"lan": (host.addresses.lan, port), "tailnet": (host.addresses.tailnet, 0)}
+        for kind, (address, at_port) in wanted.items():
+            if address is None:
+                continue
+            first = seen.setdefault((_canonical(address), at_port), name)
+            if first != name:
+                line = document.line(("hosts", first, "addresses", kind))
+                where = f"{address} port {port}" if kind == "lan" else address
+                path = ("hosts", name, "addresses", kind)
+                fix = "two hosts cannot answer there: correct one of the two"
+                fault = f"{where} is the address of {first} (line {line}) already"
+                yield document.problem(path, fault, fix)
+
+
+def _canonical(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address.casefold().removesuffix(".")
+
+
+_RULES: tuple[Rule, ...] = (
+    _required_keys,
+    _host_names,
+    _one_orchestrator,
+    _matching_kinds,
+    _scheduler,
+    _jobs,
+    _budgets,
+    _logins,
+    _capabilities,
+    _addresses,
+)

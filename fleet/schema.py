@@ -1,0 +1,204 @@
+"""The shape of fleet.yaml: its keys, their types, and the JSON Schema that editors use.
+
+Every key is optional here, so that one missing key hides no other fault; what must be there is
+in each model's `required`, which the schema prints and `fleet.rules` checks.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from fleet.kinds import Arch, Os, Power, Role
+from fleet.parse import wrong
+from fleet.problems import show
+
+HOST_NAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123 label, in lower case
+TAILNET_IPV4 = ipaddress.IPv4Network("100.64.0.0/10")
+MAX_CORES = 1024
+MAX_DOLLARS = 10_000
+_DNS_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+
+
+def _label(text: str) -> str:
+    if not re.fullmatch(HOST_NAME, text):
+        raise wrong(f"{show(text)} is not a name", "use a-z, 0-9 and -, at most 63 characters")
+    return text
+
+
+def _line(text: str) -> str:
+    if len(text) > 200 or not text.isprintable():
+        raise wrong(f"{show(text)} is not one line of text", "write at most 200 characters")
+    return text
+
+
+def _user(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]{0,31}", text):
+        raise wrong(f"{show(text)} is not a user name", "write a login name such as admin")
+    return text
+
+
+def _key_path(text: str) -> str:
+    if not text or not text.isprintable() or len(text) > 1000:
+        raise wrong(f"{show(text)} is not a path", "write the path of a private key file")
+    return text
+
+
+def _capability(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", text):
+        fix = "write a deploy module's name, such as icecream"
+        raise wrong(f"{show(text)} is not a capability", fix)
+    return text
+
+
+def tailnet_address(text: str) -> str:
+    """Return the text when it is an IPv4 address that Tailscale gives out, else raise."""
+    try:
+        if ipaddress.IPv4Address(text) in TAILNET_IPV4:
+            return text
+    except ValueError:
+        pass
+    fix = f"write an IPv4 address in {TAILNET_IPV4}, or leave it out: a run learns it"
+    raise wrong(f"{show(text)} is not a tailnet address", fix)
+
+
+def lan_address(text: str) -> str:
+    """Return the text when it is an IP address or a DNS name that SSH can reach, else raise."""
+    fix = "write an IP address or a DNS name, without port or user"
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        labels = text.removesuffix(".").split(".")
+        named = len(text) <= 253 and all(_DNS_LABEL.fullmatch(label) for label in labels)
+        if named and not labels[-1].isdigit():
+            return text
+        raise wrong(f"{show(text)} is no address", fix) from None
+    if address in TAILNET_IPV4:
+        raise wrong(f"{show(text)} is a tailnet address", "write it as `tailnet:`, not as `lan:`")
+    if address.is_unspecified or address.is_multicast or "%" in text:
+        raise wrong(f"{show(text)} is not the address of a host", fix)
+    return text
+
+
+def _number(value: object) -> object:
+    """Refuse what is no number before pydantic would turn it into one."""
+    return "not a number" if isinstance(value, bool) else value
+
+
+Text = Annotated[str, AfterValidator(_line)]
+Label = Annotated[str, AfterValidator(_label)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Cores = Annotated[int, Field(strict=True, ge=1, le=MAX_CORES)]
+Dollars = Annotated[float, BeforeValidator(_number), Field(strict=True, ge=0, le=MAX_DOLLARS)]
+
+
+def _plain(schema: dict[str, Any]) -> None:
+    """Write a schema the way people do: no null alternatives, no titles, no empty defaults."""
+    for name, value in schema.get("properties", {}).items():
+        kinds = [kind for kind in value.pop("anyOf", []) if kind != {"type": "null"}]
+        schema["properties"][name] = {**value, **(kinds[0] if kinds else {})}
+        schema["properties"][name].pop("title", None)
+        if value.get("default", ...) is None:
+            schema["properties"][name].pop("default", None)
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_plain)
+    required: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:  # noqa: ANN401
+        schema: dict[str, Any] = handler(core)
+        target: dict[str, Any] = handler.resolve_ref_schema(schema)
+        if cls.required:
+            target["required"] = list(cls.required)
+        return schema
+
+
+class AddressesEntry(_Entry):
+    """Where the host answers. SSH tries the tailnet first, then the LAN."""
+
+    lan: Annotated[str, AfterValidator(lan_address)] | None = Field(
+        None, description="IP address or DNS name on the local network"
+    )
+    tailnet: Annotated[str, AfterValidator(tailnet_address)] | None = Field(
+        None,
+        description="IPv4 address in 100.64.0.0/10; normally left out: a run learns it and keeps "
+        "it in fleet.lock.yaml",
+    )
+
+
+class SshEntry(_Entry):
+    """How to log in: the file's own block is the default of every host."""
+
+    user: Annotated[str, AfterValidator(_user)] | None = Field(
+        None, description="login name; must be able to become root with sudo"
+    )
+    port: Port | None = Field(None, description="TCP port of the SSH server; default 22")
+    key: Annotated[str, AfterValidator(_key_path)] | None = Field(
+        None, description="private key file, ~ allowed; default: the agent's and ssh's own keys"
+    )
+
+
+class HostEntry(_Entry):
+    """One host."""
+
+    required: ClassVar[tuple[str, ...]] = ("role", "os", "arch", "cores")
+
+    role: Role | None = Field(None, description="what the host is for; decides what it gets")
+    os: Os | None = Field(None, description="the system that its SSH server runs on")
+    arch: Arch | None = Field(None, description="the machine, as `uname -m` says it on Linux")
+    power: Power = Field(
+        Power.ALWAYS_ON,
+        description="always-on: silence is a fault; sleeps, roams: silence means pending",
+    )
+    site: Label = Field("home", description="where it stands; any word, equal for neighbours")
+    cores: Cores | None = Field(None, description="logical processors")
+    max_jobs: Cores | None = Field(
+        None,
+        description="compile jobs at once; default: all cores but those that the role reserves "
+        "(windows-wsl leaves two to Windows)",
+    )
+    addresses: AddressesEntry = Field(AddressesEntry(), description="where it is")
+    ssh: SshEntry = Field(SshEntry(), description="what differs from the defaults")
+    budget: Dollars | None = Field(
+        None, description="dollars an agent session may spend; default: the role's in `budgets`"
+    )
+    without: tuple[Annotated[str, AfterValidator(_capability)], ...] = Field(
+        (), description="capabilities (deploy modules) of the role that this host does not get"
+    )
+    hardware: Text = Field("", description="what it is, in words; for people only")
+
+
+class FleetFile(_Entry):
+    """fleet.yaml: the hosts of one fleet and what is wanted of them."""
+
+    required: ClassVar[tuple[str, ...]] = ("version", "name", "hosts")
+
+    version: Literal[1] | None = Field(None, description="version of this format: 1")
+    name: Label | None = Field(None, description="the fleet's name; also its compile network's")
+    scheduler: str | None = Field(
+        None, description="host of the compile scheduler; default: the orchestrator"
+    )
+    ssh: SshEntry = Field(SshEntry(), description="how to log in, for every host")
+    budgets: dict[Role, Dollars] = Field(
+        default_factory=dict, description="dollars an agent session may spend, by role"
+    )
+    hosts: dict[str, HostEntry] = Field(
+        default_factory=dict,
+        description="the hosts by name, an RFC 1123 label in lower case",
+        json_schema_extra={"propertyNames": {"pattern": f"^{HOST_NAME}$"}, "minProperties": 1},
+    )
+
+
+def fleet_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of fleet.yaml."""
+    schema = FleetFile.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "fleet.yaml",
+    }
