@@ -122,7 +122,7 @@ def read_fleet_lock(path: Path) -> FleetLock:
 
     Raises FleetError with all problems, two hosts with one tailnet address among them.
     """
-    if not path.exists():
+    if _absent(path):
         return FleetLock()
     document = read_document(path)
     lock, problems = parse(document, FleetLock)
@@ -238,7 +238,7 @@ class ArtifactsLock(_Fixed):
 
 def read_artifacts_lock(path: Path) -> ArtifactsLock:
     """Read artifacts.lock.yaml; absent: nothing is pinned. Raises FleetError, all at once."""
-    if not path.exists():
+    if _absent(path):
         return ArtifactsLock()
     return _sound(*parse(read_document(path), ArtifactsLock))
 
@@ -246,6 +246,16 @@ def read_artifacts_lock(path: Path) -> ArtifactsLock:
 def write_artifacts_lock(path: Path, lock: ArtifactsLock) -> None:
     """Write artifacts.lock.yaml, artifacts and platforms sorted, at once and whole."""
     _write(path, _ARTIFACTS_HEADER, lock)
+
+
+def _absent(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False  # reading it says what is wrong
+    return False
 
 
 def _sound(model: M | None, problems: list[Problem]) -> M:

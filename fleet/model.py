@@ -101,7 +101,7 @@ class Fleet(_Fixed):
             if host.name == name:
                 return host
         fix = suggest(name, [host.name for host in self.hosts])
-        raise FleetError.of(self.name, f"no host is called {show(name)}", fix)
+        raise FleetError.of(f"fleet {self.name}", f"no host is called {show(name)}", fix)
 
     def with_role(self, role: Role) -> tuple[Host, ...]:
         """Return the hosts of a role, in the order of the file."""

@@ -61,7 +61,7 @@ def parse(document: Document, model: type[M]) -> tuple[M | None, list[Problem]]:
             details = error.errors(include_url=False)
         if attempt == 0:
             problems += [_problem(document, model, detail) for detail in details]
-        for path in sorted((_key(d["loc"]) for d in details), key=str, reverse=True):
+        for path in sorted((_key(d["loc"]) for d in details), key=_order, reverse=True):
             data = _without(data, path)
     return None, problems
 
@@ -71,8 +71,13 @@ def _key(loc: tuple[int | str, ...]) -> Key:
     return loc[:-1] if loc and loc[-1] == "[key]" else loc
 
 
+def _order(path: Key) -> tuple[tuple[int, str], ...]:
+    """Return the sorting key that puts the items of a list into their order."""
+    return tuple((part, "") if isinstance(part, int) else (-1, part) for part in path)
+
+
 def _without(data: Any, path: Key) -> Any:  # noqa: ANN401 - plain data of any shape
-    """Remove what is at `path`, in place; a whole document that is wrong becomes empty."""
+    """Remove what is at `path`, in place; a document that is wrong as a whole becomes empty."""
     if not path:
         return {}
     parent = data
@@ -111,11 +116,10 @@ def _words(model: type[BaseModel], detail: ErrorDetails, path: Key) -> tuple[str
 
 
 def _not_one_of(value: object, known: list[str]) -> tuple[str, str]:
-    if not isinstance(value, str):
-        return f"{show(value)} is none of the known words", suggest("", known)
-    synonym = SYNONYMS.get(value.casefold())
-    fix = suggest(value, known, prefer=synonym if synonym in known else None)
-    return f"{show(value)} is none of the known words", fix
+    word = value if isinstance(value, str) else ""
+    synonym = SYNONYMS.get(word.casefold())
+    fix = suggest(word, known, prefer=synonym if synonym in known else None)
+    return f"{show(value)} is not known here", fix
 
 
 def _wrong_type(value: object, wanted: str) -> tuple[str, str]:
@@ -125,6 +129,8 @@ def _wrong_type(value: object, wanted: str) -> tuple[str, str]:
         return f"{show(value)} is not text", "put it into quotes"
     if wanted.endswith("number") and isinstance(value, str):
         return f"{show(value)} is not a number", f"write {wanted}, without quotes or unit"
+    if isinstance(value, dict | list):
+        return f"is {show(value)}", f"write {wanted}"
     return f"{show(value)} is not {wanted}", f"write {wanted}"
 
 

@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 SHOWN_AT_MOST = 50  # problems rendered; a file with more is better mended from the top
 LONGEST_VALUE = 60  # characters of a value or key that are repeated in a message
@@ -45,6 +46,8 @@ class Problem:
 class FleetError(Exception):
     """One or more problems, reported together. Its text is what the user reads."""
 
+    exit_code: ClassVar[int] = 1
+
     def __init__(self, problems: Iterable[Problem]) -> None:
         """Keep the problems, each once, in the order of file and line."""
         ordered = sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line, p.key))
@@ -62,6 +65,12 @@ class FleetError(Exception):
         if rest > 0:
             lines.append(f"… and {rest} more: mend these first")
         return "\n".join(lines)
+
+
+class WrongUsageError(FleetError):
+    """The command was called in a way that cannot work, whatever the files hold."""
+
+    exit_code = 64  # EX_USAGE of sysexits.h
 
 
 def show(value: object) -> str:

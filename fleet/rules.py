@@ -93,13 +93,13 @@ def _matching_kinds(document: Document, file: FleetFile) -> Iterator[Problem]:
     for name, host in file.hosts.items():
         path = ("hosts", name)
         if host.role and host.os and host.os not in ROLE_OS[host.role]:
-            fix = f"a {host.role} host runs {' or '.join(ROLE_OS[host.role])}"
+            fix = f"the role {host.role} runs {' or '.join(ROLE_OS[host.role])}"
             fault = f"{host.os} does not go with the role {host.role}"
             yield document.problem((*path, "os"), fault, fix)
         if not host.arch:
             continue
         if host.role and host.arch not in ROLE_ARCH[host.role]:
-            fix = f"a {host.role} host is {' or '.join(ROLE_ARCH[host.role])}"
+            fix = f"the role {host.role} is always {' or '.join(ROLE_ARCH[host.role])}"
             fault = f"{host.arch} does not go with the role {host.role}"
             yield document.problem((*path, "arch"), fault, fix)
         elif host.os and host.arch not in OS_ARCH[host.os]:
@@ -133,9 +133,9 @@ def _jobs(document: Document, file: FleetFile) -> Iterator[Problem]:
             continue
         path, reserve = ("hosts", name), reserved_cores(host.role)
         most = host.cores - reserve
-        kept = f"of {host.cores} cores a {host.role} host keeps {reserve} for itself"
+        kept = f"of {host.cores} cores the role {host.role} reserves {reserve}"
         if most < 1:
-            fix = f"{kept}: it cannot be a worker here"
+            fix = f"{kept}: it needs at least {reserve + 1}"
             yield document.problem((*path, "cores"), "no core is left for compile jobs", fix)
         elif host.max_jobs is not None and host.max_jobs > most:
             fix = f"{kept}: write at most {most}, or leave it out"
@@ -157,31 +157,40 @@ def _budgets(document: Document, file: FleetFile) -> Iterator[Problem]:
 def _logins(document: Document, file: FleetFile) -> Iterator[Problem]:
     if _at(document, ("ssh", "user")) not in (..., None):
         return
-    for name in file.hosts:
-        if _at(document, ("hosts", name, "ssh", "user")) in (..., None):
-            fix = "add `ssh: {user: …}` here, or `user:` to the file's `ssh:`"
-            yield document.problem(("hosts", name), "the host has no SSH user", fix)
+    users = {name: _at(document, ("hosts", name, "ssh", "user")) for name in file.hosts}
+    without = [name for name, user in users.items() if user in (..., None)]
+    if without and len(without) == len(users):
+        fix = "add `ssh: {user: …}` to the file: it holds for every host"
+        yield document.problem(("ssh", "user"), "no host has an SSH user", fix)
+        return
+    for name in without:
+        fix = "add `ssh: {user: …}` here, or `user:` to the file's `ssh:`"
+        yield document.problem(("hosts", name), "the host has no SSH user", fix)
 
 
 def _capabilities(document: Document, file: FleetFile) -> Iterator[Problem]:
     for name, host in file.hosts.items():
         known = known_capabilities(host.role) if host.role else ()
-        for index, capability in enumerate(host.without):
+        stated = _at(document, ("hosts", name, "without"))
+        names = stated if isinstance(stated, list) else []
+        for index, capability in enumerate(names):
             path = ("hosts", name, "without", index)
-            if capability in host.without[:index]:
+            if capability not in host.without:
+                continue  # wrong in itself
+            if capability in names[:index]:
                 yield document.problem(path, f"{show(capability)} is here twice", "keep one")
             elif known and capability not in known:
-                fault = f"a {host.role} host has no capability {show(capability)}"
+                fault = f"the role {host.role} has no capability {show(capability)}"
                 yield document.problem(path, fault, suggest(capability, known))
 
 
 def _addresses(document: Document, file: FleetFile) -> Iterator[Problem]:
     seen: dict[tuple[str, int], str] = {}
     for name, host in file.hosts.items():
-        port = host.ssh.port or file.ssh.port or DEFAULT_SSH_PORT
+        port = _ssh_port(document, file, name)
         wanted = {"lan": (host.addresses.lan, port), "tailnet": (host.addresses.tailnet, 0)}
         for kind, (address, at_port) in wanted.items():
-            if address is None:
+            if address is None or at_port is None:
                 continue
             first = seen.setdefault((_canonical(address), at_port), name)
             if first != name:
@@ -191,6 +200,15 @@ def _addresses(document: Document, file: FleetFile) -> Iterator[Problem]:
                 fix = "two hosts cannot answer there: correct one of the two"
                 fault = f"{where} is the address of {first} (line {line}) already"
                 yield document.problem(path, fault, fix)
+
+
+def _ssh_port(document: Document, file: FleetFile, name: str) -> int | None:
+    """Return the port that SSH uses for a host; None when the one that is stated is wrong."""
+    own = (("hosts", name, "ssh", "port"), file.hosts[name].ssh.port)
+    for path, port in (own, (("ssh", "port"), file.ssh.port)):
+        if _at(document, path) not in (..., None):
+            return port
+    return DEFAULT_SSH_PORT
 
 
 def _canonical(address: str) -> str:

@@ -97,6 +97,7 @@ Dollars = Annotated[float, BeforeValidator(_number), Field(strict=True, ge=0, le
 
 def _plain(schema: dict[str, Any]) -> None:
     """Write a schema the way people do: no null alternatives, no titles, no empty defaults."""
+    schema.pop("title", None)
     for name, value in schema.get("properties", {}).items():
         kinds = [kind for kind in value.pop("anyOf", []) if kind != {"type": "null"}]
         schema["properties"][name] = {**value, **(kinds[0] if kinds else {})}
@@ -122,10 +123,10 @@ class AddressesEntry(_Entry):
     """Where the host answers. SSH tries the tailnet first, then the LAN."""
 
     lan: Annotated[str, AfterValidator(lan_address)] | None = Field(
-        None, description="IP address or DNS name on the local network"
+        default=None, description="IP address or DNS name on the local network"
     )
     tailnet: Annotated[str, AfterValidator(tailnet_address)] | None = Field(
-        None,
+        default=None,
         description="IPv4 address in 100.64.0.0/10; normally left out: a run learns it and keeps "
         "it in fleet.lock.yaml",
     )
@@ -135,11 +136,12 @@ class SshEntry(_Entry):
     """How to log in: the file's own block is the default of every host."""
 
     user: Annotated[str, AfterValidator(_user)] | None = Field(
-        None, description="login name; must be able to become root with sudo"
+        default=None, description="login name; must be able to become root with sudo"
     )
-    port: Port | None = Field(None, description="TCP port of the SSH server; default 22")
+    port: Port | None = Field(default=None, description="TCP port of the SSH server; default 22")
     key: Annotated[str, AfterValidator(_key_path)] | None = Field(
-        None, description="private key file, ~ allowed; default: the agent's and ssh's own keys"
+        default=None,
+        description="private key file, ~ allowed; default: the agent's and ssh's own keys",
     )
 
 
@@ -148,29 +150,37 @@ class HostEntry(_Entry):
 
     required: ClassVar[tuple[str, ...]] = ("role", "os", "arch", "cores")
 
-    role: Role | None = Field(None, description="what the host is for; decides what it gets")
-    os: Os | None = Field(None, description="the system that its SSH server runs on")
-    arch: Arch | None = Field(None, description="the machine, as `uname -m` says it on Linux")
+    role: Role | None = Field(
+        default=None, description="what the host is for; decides what it gets"
+    )
+    os: Os | None = Field(default=None, description="the system that its SSH server runs on")
+    arch: Arch | None = Field(
+        default=None, description="the machine, as `uname -m` says it on Linux"
+    )
     power: Power = Field(
-        Power.ALWAYS_ON,
+        default=Power.ALWAYS_ON,
         description="always-on: silence is a fault; sleeps, roams: silence means pending",
     )
-    site: Label = Field("home", description="where it stands; any word, equal for neighbours")
-    cores: Cores | None = Field(None, description="logical processors")
+    site: Label = Field(
+        default="home", description="where it stands; any word, equal for neighbours"
+    )
+    cores: Cores | None = Field(default=None, description="logical processors")
     max_jobs: Cores | None = Field(
-        None,
+        default=None,
         description="compile jobs at once; default: all cores but those that the role reserves "
         "(windows-wsl leaves two to Windows)",
     )
-    addresses: AddressesEntry = Field(AddressesEntry(), description="where it is")
-    ssh: SshEntry = Field(SshEntry(), description="what differs from the defaults")
+    addresses: AddressesEntry = Field(default=AddressesEntry(), description="where it is")
+    ssh: SshEntry = Field(default=SshEntry(), description="what differs from the defaults")
     budget: Dollars | None = Field(
-        None, description="dollars an agent session may spend; default: the role's in `budgets`"
+        default=None,
+        description="dollars an agent session may spend; default: the role's in `budgets`",
     )
     without: tuple[Annotated[str, AfterValidator(_capability)], ...] = Field(
-        (), description="capabilities (deploy modules) of the role that this host does not get"
+        default=(),
+        description="capabilities (deploy modules) of the role that this host does not get",
     )
-    hardware: Text = Field("", description="what it is, in words; for people only")
+    hardware: Text = Field(default="", description="what it is, in words; for people only")
 
 
 class FleetFile(_Entry):
@@ -178,12 +188,14 @@ class FleetFile(_Entry):
 
     required: ClassVar[tuple[str, ...]] = ("version", "name", "hosts")
 
-    version: Literal[1] | None = Field(None, description="version of this format: 1")
-    name: Label | None = Field(None, description="the fleet's name; also its compile network's")
-    scheduler: str | None = Field(
-        None, description="host of the compile scheduler; default: the orchestrator"
+    version: Literal[1] | None = Field(default=None, description="version of this format: 1")
+    name: Label | None = Field(
+        default=None, description="the fleet's name; also its compile network's"
     )
-    ssh: SshEntry = Field(SshEntry(), description="how to log in, for every host")
+    scheduler: str | None = Field(
+        default=None, description="host of the compile scheduler; default: the orchestrator"
+    )
+    ssh: SshEntry = Field(default=SshEntry(), description="how to log in, for every host")
     budgets: dict[Role, Dollars] = Field(
         default_factory=dict, description="dollars an agent session may spend, by role"
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleet.lock import ArtifactsLock, FleetLock, lock_path, read_artifacts_lock, read_fleet_lock
 from fleet.model import Fleet, load_fleet
-from fleet.problems import FleetError, Problem, show, suggest
+from fleet.problems import FleetError, Problem, WrongUsageError, show, suggest
 
 REAL, LAB = "real", "lab"
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +30,12 @@ class Target:
 def fleet_file() -> Path:
     """Return the fleet file: $FLEET_FILE, or fleet.yaml at the root of the repository."""
     stated = os.environ.get("FLEET_FILE")
-    return Path(stated).expanduser() if stated else ROOT / "fleet.yaml"
+    if not stated:
+        return ROOT / "fleet.yaml"
+    try:
+        return Path(stated).expanduser()
+    except RuntimeError:  # `~somebody` whom nobody knows: reading it says what is wrong
+        return Path(stated)
 
 
 def artifacts_file() -> Path:
@@ -42,7 +48,7 @@ def target_name(name: str | None = None) -> str:
     meant = name or os.environ.get("FLEET_TARGET") or REAL
     if meant not in (REAL, LAB):
         fault = f"{show(meant)} is no target"
-        raise FleetError.of("FLEET_TARGET", fault, suggest(meant, (REAL, LAB)))
+        raise WrongUsageError.of("FLEET_TARGET", fault, suggest(meant, (REAL, LAB)))
     return meant
 
 
@@ -73,7 +79,7 @@ def load_target(name: str | None = None) -> Target:
 def _overlay(fleet: Fleet) -> tuple[Fleet, Path]:
     """Return the fleet with the lab's addresses and keys, and its known_hosts file."""
     try:
-        from lab.overlay import overlay
+        overlay = importlib.import_module("lab.overlay").overlay
     except ModuleNotFoundError as error:
         if error.name not in ("lab", "lab.overlay"):
             raise

@@ -66,7 +66,7 @@ class Document:
 def display(path: Path) -> str:
     """Return a path as messages show it: relative to the working directory where it is below."""
     try:
-        shown = path.resolve().relative_to(Path.cwd())
+        shown = path.absolute().relative_to(Path.cwd())
     except (OSError, ValueError, RuntimeError):
         shown = path
     return str(shown).encode("utf-8", "backslashreplace").decode()
@@ -88,7 +88,7 @@ def parse_document(raw: bytes, file: str) -> Document:
     try:
         _measure(text, file)
         node = yaml.compose(text, Loader=_LOADER)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: numbers in directives
         raise _not_yaml(error, file) from None
     if node is None:
         raise FleetError.of(file, "the file is empty", "begin with `version: 1`")
@@ -158,7 +158,7 @@ def _too_many(file: str, line: int) -> FleetError:
     return FleetError.of(file, fault, "write less, or split the fleet", line=line)
 
 
-def _not_yaml(error: yaml.YAMLError, file: str) -> FleetError:
+def _not_yaml(error: Exception, file: str) -> FleetError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     parts = [getattr(error, name, None) for name in ("context", "problem")]
     said = " ".join(part for part in parts if part) or getattr(error, "reason", "") or "syntax"

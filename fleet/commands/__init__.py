@@ -1,0 +1,1 @@
+"""The verbs of the `fleet` command, a file each; `fleet.cli` lists them."""
