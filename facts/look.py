@@ -1,0 +1,129 @@
+"""One look: everything a run wants to know of a host, in one remote execution, remembered.
+
+The look is taken once for all capabilities and kept for prepare and execute alike; an operation
+forgets its host's look right before its first command changes something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyinfra.api import FactBase, Host
+
+from facts.manifests import Manifest, ManifestsProbe
+from facts.packages import PackagesProbe
+from facts.paths import PathsProbe, PathState
+from facts.probe import Probe, compose, split
+from facts.services import ServicesProbe, ServiceState
+from facts.system import System, SystemProbe
+from facts.users import UsersProbe
+from facts.values import ValuesProbe
+from fleet.resources import Manager, Resources
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen. Asking for something nobody announced raises LookupError, not "absent"."""
+
+    system: System = field(default_factory=System)
+    paths: Mapping[str, PathState] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, ServiceState] = field(default_factory=dict)
+    users: frozenset[str] = frozenset()
+    values: Mapping[str, str] = field(default_factory=dict)
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)
+    asked_paths: frozenset[str] = frozenset()
+
+    def path(self, name: str) -> PathState | None:
+        """The state of a path, None when nothing has that name."""
+        if name not in self.asked_paths:
+            raise LookupError(f"nobody looked at {name}")
+        return self.paths.get(name)
+
+    def service(self, name: str) -> ServiceState:
+        """The state of a service."""
+        try:
+            return self.services[name]
+        except KeyError:
+            raise LookupError(f"nobody looked at the service {name}") from None
+
+    def value(self, name: str) -> str:
+        """The current value of a setting, empty when it has none."""
+        try:
+            return self.values[name]
+        except KeyError:
+            raise LookupError(f"nobody looked at the value {name}") from None
+
+
+def probes(resources: Iterable[Resources], *, mac: bool, state_dir: str) -> tuple[Probe, ...]:
+    """What has to be looked at for these resources on this platform."""
+    everything = tuple(resources)
+    files = [file for r in everything for file in r.files]
+    services = [service for r in everything for service in r.services]
+    artifacts = [build.artifact for r in everything for build in r.builds]
+    paths = {
+        *(file.path for file in files),
+        *(directory.path for r in everything for directory in r.directories),
+        *(path for service in services for path in service.inputs),
+        *(build.stamp for r in everything for build in r.builds),
+        *(artifact.path for artifact in artifacts),
+    }
+    managers = (Manager.BREW, Manager.PORT) if mac else (Manager.PACMAN, Manager.APT)
+    masked = [unit for r in everything for unit in r.masked]
+    return (
+        SystemProbe(),
+        PathsProbe(
+            tuple(sorted(paths)), {f.path: f.sha256 for f in files if not f.secret}, mac=mac
+        ),
+        PackagesProbe(tuple(p for r in everything for p in r.packages), managers),
+        ServicesProbe(
+            (*masked, *(s.name for s in services)),
+            mac=mac,
+            state_dir=state_dir,
+            busy={s.name: s.busy for s in services if s.busy},
+        ),
+        UsersProbe(tuple(user.name for r in everything for user in r.users)),
+        ValuesProbe(tuple(setting for r in everything for setting in r.settings)),
+        ManifestsProbe(f"{state_dir}/manifests"),
+    )
+
+
+def interpret(asked: Sequence[Probe], output: Sequence[str]) -> Look:
+    """Turn the output of a composed script into a Look. Raises ValueError on a broken output."""
+    sections = split(output)
+    seen: dict[str, Any] = {p.name: p.parse(sections.get(p.name, ())) for p in asked}
+    paths = next(p for p in asked if isinstance(p, PathsProbe))
+    return Look(**seen, asked_paths=frozenset(paths.paths))
+
+
+class Looked(FactBase[list[str]]):
+    """The raw output of a composed script, which arrives on standard input."""
+
+    def command(self) -> str:
+        """A shell that reads its script from standard input: no limit on its length."""
+        return "sh -s"
+
+    def process(self, output: list[str]) -> list[str]:
+        """Keep the lines; `interpret` knows the probes they belong to."""
+        return output
+
+
+_remembered: dict[str, Look] = {}
+
+
+def look(host: Host, asked: Sequence[Probe]) -> Look:
+    """What is on the host; from memory when nothing has changed it since.
+
+    Raises ValueError when the output is not what the probes print.
+    """
+    if host.name not in _remembered:
+        output = host.get_fact(Looked, _stdin=compose(asked))
+        _remembered[host.name] = interpret(asked, output)
+    return _remembered[host.name]
+
+
+def forget(host: Host) -> None:
+    """The host is about to change: what was seen no longer counts."""
+    _remembered.pop(host.name, None)

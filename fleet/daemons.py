@@ -1,0 +1,110 @@
+"""One service model, two renderings: a systemd unit or a LaunchDaemon."""
+
+from __future__ import annotations
+
+import plistlib
+
+from fleet.resources import File, RunningService, Service
+from fleet.view import MANAGED, HostView
+
+LABEL_PREFIX = "org.agentfleet."
+UNIT_PREFIX = "agentfleet-"
+
+# Hardening that every daemon starts from; a service loosens single lines, each with its reason.
+HARDENING = {
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "PrivateTmp": "yes",
+    "ProtectKernelTunables": "yes",
+    "ProtectKernelModules": "yes",
+    "ProtectKernelLogs": "yes",
+    "ProtectControlGroups": "yes",
+    "ProtectClock": "yes",
+    "ProtectHostname": "yes",
+    "RestrictRealtime": "yes",
+    "RestrictSUIDSGID": "yes",
+    "RestrictNamespaces": "yes",
+    "LockPersonality": "yes",
+    "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "CapabilityBoundingSet": "",
+    "UMask": "0077",
+}
+
+
+def daemon(view: HostView, service: Service) -> tuple[File, RunningService]:
+    """The file that defines the service on this host, and what must hold of it there."""
+    definition = _plist(view, service) if view.host.is_mac else _unit(view, service)
+    name = (LABEL_PREFIX if view.host.is_mac else UNIT_PREFIX) + service.name
+    if not view.host.is_mac:
+        name += ".service"
+    inputs = (definition.path, *_stamped(view, service))
+    running = RunningService(name, inputs=inputs, policy=service.policy, busy=service.busy)
+    return definition, running
+
+
+def _stamped(view: HostView, service: Service) -> tuple[str, ...]:
+    wait = (f"{view.settings.libexec_dir}/with-interface",) if service.wait_for_address else ()
+    return (*wait, *service.inputs)
+
+
+def _command(view: HostView, service: Service) -> tuple[str, ...]:
+    """The command, behind the helper that waits for the address and names its interface."""
+    if not service.wait_for_address:
+        return service.command
+    helper = f"{view.settings.libexec_dir}/with-interface"
+    return (helper, service.wait_for_address, *service.command)
+
+
+def _stamp_command(view: HostView, service: Service, definition: str) -> tuple[str, ...]:
+    return (
+        f"{view.settings.libexec_dir}/stamp",
+        service.name,
+        definition,
+        *_stamped(view, service),
+    )
+
+
+def _unit(view: HostView, service: Service) -> File:
+    path = f"/etc/systemd/system/{UNIT_PREFIX}{service.name}.service"
+    hardening = [
+        (key, *service.exceptions.get(key, (value, "")))
+        for key, value in (HARDENING | dict.fromkeys(service.exceptions, "")).items()
+    ]
+    values = {
+        "service": service,
+        "command": _command(view, service),
+        "stamp": _stamp_command(view, service, path),
+        "hardening": hardening,
+    }
+    return view.file(path, "services/unit.service.j2", values=values)
+
+
+def _plist(view: HostView, service: Service) -> File:
+    label = LABEL_PREFIX + service.name
+    path = f"/Library/LaunchDaemons/{label}.plist"
+    log = f"{view.settings.log_dir}/{service.name}.log"
+    job: dict[str, object] = {
+        "Label": label,
+        "ProgramArguments": [
+            *_stamp_command(view, service, path),
+            "--",
+            *_command(view, service),
+        ],
+        "EnvironmentVariables": {"PATH": ":".join(service.path), **service.environment},
+        "KeepAlive": True,
+        "RunAtLoad": True,
+        "StandardOutPath": log,
+        "StandardErrorPath": log,
+        "ThrottleInterval": service.restart_delay_s,
+    }
+    if service.user != "root":
+        job["UserName"] = service.user
+    if service.nice:
+        job["Nice"] = service.nice
+    template = "services"
+    content = plistlib.dumps(job, sort_keys=True).decode()
+    note = f"\n     {service.note}" if service.note else ""
+    header = f"<!-- {MANAGED.format(template=template)}{note} -->\n<plist"
+    content = content.replace("<plist", header, 1)
+    return File(path, content.encode(), template, check="plutil -lint -s {path}")

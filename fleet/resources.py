@@ -1,0 +1,196 @@
+"""What a capability wants on a host: plain values, made by deploy modules, consumed by operations.
+
+Nothing here knows a fleet, a connection or a template; two equal resources render the same host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+ROOT_GROUP = "0"  # the group is called root on Linux and wheel on macOS; both have gid 0
+
+
+class Manager(StrEnum):
+    """The package managers a host may have."""
+
+    PACMAN = "pacman"
+    APT = "apt"
+    BREW = "brew"
+    PORT = "port"
+
+
+@dataclass(frozen=True)
+class File:
+    """A regular file: its bytes and who may read them.
+
+    `template` names the origin and is kept in the host's manifest. `check` is a shell command run
+    as root on the host before the file takes its name; `{path}` in it is the staged file. The
+    content of a `secret` file appears in no diff, record or log.
+    """
+
+    path: str
+    content: bytes
+    template: str
+    mode: str = "0644"
+    owner: str = "root"
+    group: str = ROOT_GROUP
+    check: str = ""
+    secret: bool = False
+
+    @property
+    def sha256(self) -> str:
+        """The content's digest, as `sha256sum` prints it."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory, made with its parents; parents that exist are left as they are."""
+
+    path: str
+    mode: str = "0755"
+    owner: str = "root"
+    group: str = ROOT_GROUP
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package by the name we use; `names` says where a manager calls it otherwise.
+
+    None there means: that manager has none and the host does without.
+    """
+
+    name: str
+    names: Mapping[Manager, str | None] = field(default_factory=dict)
+
+    def under(self, manager: Manager) -> str | None:
+        """The package's name for this manager, None when it has none."""
+        return self.names.get(manager, self.name)
+
+
+@dataclass(frozen=True)
+class User:
+    """A system account that nobody logs in to, with a group of its own name."""
+
+    name: str
+    home: str = "/var/empty"
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value that no file holds, such as the host's name.
+
+    `read` prints the current value in one line, `write` makes it `want`; both are shell.
+    `unless_virtual` leaves it alone on hosts whose kernel is not their own (containers, WSL).
+    """
+
+    name: str
+    want: str
+    read: str
+    write: str
+
+
+class RestartPolicy(StrEnum):
+    """When a running service may be restarted because its inputs changed."""
+
+    ALWAYS = "always"
+    WHEN_IDLE = "when-idle"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A daemon of ours: one model, rendered to a systemd unit or a LaunchDaemon.
+
+    `command` starts with an absolute path, or a name to find on `path`; `note` explains it.
+    `inputs` are the files whose content decides whether the running process is current.
+    `wait_for_address` is an IPv4 address that an interface must hold before the start;
+    `{interface}` in `command` becomes its name.
+    `busy` is shell that succeeds while a restart would cost somebody work (see RestartPolicy).
+    `exceptions` loosens the default hardening: directive → (value, reason).
+    """
+
+    name: str
+    description: str
+    command: tuple[str, ...]
+    note: str = ""
+    user: str = "root"
+    path: tuple[str, ...] = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+    environment: Mapping[str, str] = field(default_factory=dict)
+    wait_for_address: str = ""
+    busy: str = ""
+    runtime_directory: str = ""
+    nice: int = 0
+    restart_delay_s: int = 5
+    inputs: tuple[str, ...] = ()
+    policy: RestartPolicy = RestartPolicy.ALWAYS
+    exceptions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """What must hold of a service on the host: the unit or label, running with current inputs.
+
+    A daemon of ours stamps the inputs it starts with. Somebody else's service that only has to
+    take notice of our files (`notify` is the command for it, the unit follows as last word) is
+    not started or stopped by us. `unless_virtual` skips the service where the clock is not ours.
+    """
+
+    name: str
+    inputs: tuple[str, ...] = ()
+    policy: RestartPolicy = RestartPolicy.ALWAYS
+    busy: str = ""
+    notify: str = ""
+    unless_virtual: bool = False
+
+    @classmethod
+    def notified(cls, name: str, inputs: tuple[str, ...], command: str) -> RunningService:
+        """Somebody else's service, told by `command` when `inputs` changed."""
+        return cls(name, inputs=inputs, notify=command)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A pinned download on the host, at a path that ends in its own digest's directory."""
+
+    name: str
+    version: str
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Build:
+    """A program built on the host from pinned source, once per version.
+
+    `script` is a file on the host that builds and installs, called with the artifact's path; it
+    is done when the file `stamp` holds the line `version`. Only for hosts that use `manager`.
+    """
+
+    name: str
+    version: str
+    manager: Manager
+    script: str
+    stamp: str
+    artifact: Artifact
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Everything one capability wants on one host, in the order in which it is brought there.
+
+    `masked` are systemd units that a package would start by itself and that must never run.
+    """
+
+    masked: tuple[str, ...] = ()
+    packages: tuple[Package, ...] = ()
+    users: tuple[User, ...] = ()
+    directories: tuple[Directory, ...] = ()
+    files: tuple[File, ...] = ()
+    builds: tuple[Build, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    services: tuple[RunningService, ...] = ()

@@ -1,0 +1,65 @@
+"""What a role means, typed: the values of group_data/, checked when they are read."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fleet.problems import FleetError, Problem
+from fleet.roles import role_data
+
+
+class Settings(BaseModel):
+    """The merged group_data of one role. Paths are absolute, ports are TCP."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    capabilities: tuple[str, ...]
+    reserved_cores: int
+
+    state_dir: str
+    log_dir: str
+    libexec_dir: str
+    build_user: str
+
+    base_packages: tuple[str, ...]
+    time_servers: tuple[str, ...]
+    journal_max: str
+    sets_hostname: bool
+
+    icecc_netname: str
+    icecc_user: str
+    icecc_port: int
+    scheduler_port: int
+    icecc_nice: int
+    icecc_cache_mb: Annotated[int, Field(gt=256, lt=2048)]
+    icecc_env_dir: str
+    icecc_serves_remote: bool
+    icecc_why_not_remote: str
+    icecc_path: tuple[str, ...]
+
+
+@cache
+def settings_for(role: str) -> Settings:
+    """The settings of a role.
+
+    Raises FleetError naming group_data when a value is missing, unknown or of the wrong type.
+    """
+    values = {key: value for key, value in role_data(role).items() if not key.startswith("_")}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise FleetError(
+            [
+                Problem(
+                    file=f"group_data/{role}.py",
+                    line=0,
+                    key=".".join(str(part) for part in found["loc"]),
+                    fault=found["msg"],
+                    fix="compare with fleet/settings.py, which lists every value and its type",
+                )
+                for found in error.errors()
+            ]
+        ) from None

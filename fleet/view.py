@@ -1,0 +1,82 @@
+"""One host as a deploy module sees it: the host, the fleet around it, and what its role means."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from fleet.lock import ArtifactsLock
+from fleet.model import Fleet, Host
+from fleet.resources import ROOT_GROUP, File
+from fleet.settings import Settings, settings_for
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+MANAGED = "Managed by agentfleet (templates/{template}). The next run undoes changes made here."
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - renders units and configs; nothing here is HTML
+    )
+    environment.filters["quote"] = shlex.quote
+    return environment
+
+
+@dataclass(frozen=True)
+class HostView:
+    """The single argument of a deploy module's `resources`."""
+
+    fleet: Fleet
+    host: Host
+    artifacts: ArtifactsLock
+
+    @property
+    def settings(self) -> Settings:
+        """What this host's role means."""
+        return settings_for(self.host.role.value)
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """The capabilities this host gets: those of its role without the ones it declines."""
+        return tuple(c for c in self.settings.capabilities if c not in self.host.without)
+
+    def render(self, template: str, **values: object) -> bytes:
+        """The bytes of templates/<template> for this host; `managed` is the header line."""
+        header = MANAGED.format(template=template)
+        text = (
+            _environment()
+            .get_template(template)
+            .render(host=self.host, fleet=self.fleet, role=self.settings, managed=header, **values)
+        )
+        return text.encode()
+
+    def file(
+        self,
+        path: str,
+        template: str,
+        *,
+        mode: str = "0644",
+        owner: str = "root",
+        group: str = ROOT_GROUP,
+        check: str = "",
+        values: Mapping[str, object] | None = None,
+    ) -> File:
+        """A file resource rendered from templates/<template>."""
+        content = self.render(template, **(values or {}))
+        return File(path, content, template, mode=mode, owner=owner, group=group, check=check)
+
+    def script(self, name: str, template: str) -> File:
+        """A program of ours in the libexec directory, checked by the host's own shell."""
+        path = f"{self.settings.libexec_dir}/{name}"
+        return self.file(path, template, mode="0755", check="sh -n {path}")

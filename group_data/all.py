@@ -1,0 +1,33 @@
+"""What holds on every host, whatever its role. Values only; narrower files override."""
+
+_sudo = True  # pyinfra's own switch: everything here is the system's, so it is changed as root
+
+capabilities = ("base", "icecream")
+reserved_cores = 0  # cores that compile jobs from elsewhere never get
+
+# Where agentfleet keeps its things on a host.
+state_dir = "/var/lib/agentfleet"
+log_dir = "/var/log/agentfleet"
+libexec_dir = "/usr/local/libexec/agentfleet"
+build_user = "agentfleet-build"  # builds from source without rights
+
+# base
+base_packages = ("git", "ripgrep", "ccache", "curl", "jq")
+time_servers = ()  # none: those of the distribution
+journal_max = "200M"
+sets_hostname = True
+
+# icecream. The port numbers are the program's own; changing them breaks unmanaged clients.
+icecc_netname = "agentfleet"
+icecc_user = "icecc"
+icecc_port = 10245
+scheduler_port = 8765
+icecc_nice = 5
+# An unpacked environment takes about 240 MB. The packaged limit of 256 MB evicts one while jobs
+# still use it, which costs each of them half a minute. Not above 2047: icecream 1.4 computes the
+# bytes in an int (daemon/main.cpp), so 4000 would mean "no limit".
+icecc_cache_mb = 2000
+icecc_env_dir = "/var/cache/agentfleet-icecc"
+icecc_serves_remote = True
+icecc_why_not_remote = ""
+icecc_path = ("/usr/lib/icecream/sbin", "/usr/sbin")  # Arch, Debian

@@ -1,0 +1,15 @@
+"""What holds on every Mac: its file system layout, and what icecream cannot do there."""
+
+state_dir = "/var/db/agentfleet"
+build_user = "_agentfleet"
+time_servers = ("time.apple.com",)
+
+icecc_user = "_icecc"
+icecc_env_dir = "/var/db/agentfleet/icecc"
+icecc_serves_remote = False
+icecc_why_not_remote = (
+    "since macOS 11 the system libraries exist only in the dyld cache, so no compiler "
+    "environment can be packed or unpacked here; a Mac sends jobs and takes none"
+)
+# Homebrew's Intel prefix, then our own build for Macs without Homebrew.
+icecc_path = ("/usr/local/opt/icecream/sbin", "/opt/agentfleet/icecream/sbin")

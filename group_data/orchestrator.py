@@ -1,0 +1,1 @@
+"""What the role orchestrator means: the machine that schedules, dispatches and serves."""

@@ -1,0 +1,1 @@
+"""What the role pi means: a Raspberry Pi: an agent with little memory."""

@@ -1,0 +1,4 @@
+"""What the role windows-wsl means: a Windows PC somebody works at, reached through its WSL."""
+
+reserved_cores = 2  # Windows and the person in front of it keep these
+sets_hostname = False  # WSL takes its name from Windows at every start

@@ -1,0 +1,1 @@
+"""What the role workstation-mac means: a Mac somebody works at."""

@@ -1,0 +1,140 @@
+"""One change to one host: what it says to the user, and the script that makes it.
+
+Every operation is a pure plan (`look → Change | None`) carried out here, so that preparing, a dry
+run and applying are one code path, and an error in one host's plan stays that host's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyinfra import config, host, logger, state
+from pyinfra.api import Host, State
+from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
+
+from facts.look import Look, forget, look
+from facts.probe import Probe
+
+Commands = Generator[PyinfraCommand, None, None]
+RECORDS = "FLEET_RECORDS"  # environment: a file that gets one JSON object per change
+
+
+@dataclass(frozen=True)
+class HostContext:
+    """What an operation needs to know of its host besides what it shall bring there.
+
+    `wanted` holds (kind, name) of everything any capability wants on the host, so that what moves
+    from one capability to another is not taken for an orphan.
+    """
+
+    capability: str
+    mac: bool
+    state_dir: str
+    asked: tuple[Probe, ...]
+    wanted: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A difference and its cure: `says` in the user's words, `script` in sh, run as root.
+
+    `pending` is what has to wait (an agent at work); a change may consist of that alone, with an
+    empty script.
+    """
+
+    says: tuple[str, ...]
+    script: str
+    diffs: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+
+
+class RefusedError(Exception):
+    """A host cannot be brought to its state; the text says what is wrong and what to do."""
+
+
+def carry_out(
+    operation: str, context: HostContext, plan: Callable[[Look], Change | None]
+) -> Commands:
+    """Yield what makes the planned change, nothing when there is none.
+
+    An exception in the plan becomes a command that fails this host alone: raised from here it
+    would end the run for all of them.
+    """
+    try:
+        change = plan(look(host, context.asked))
+    except Exception as error:
+        yield _failure(f"{context.capability}: {operation}: {_reason(error)}")
+        return
+    if change is None:
+        return
+    _announce(operation, context, change)
+    if not change.script:
+        return
+    if state.is_executing:
+        forget(host)
+    yield StringCommand("sh -s", _stdin=wrap(change.script))
+
+
+def wrap(script: str) -> str:
+    """The script as it is sent: stops at the first error, reads nothing from its own input.
+
+    In a function, so that the shell has all of it before a program inside can read standard input.
+    """
+    return (
+        "set -eu\nexport LC_ALL=C\numask 022\n"
+        'fail() { echo "agentfleet: $*" >&2; exit 1; }\n'
+        f"main() {{\n{script}\n}}\nmain </dev/null\n"
+    )
+
+
+def _reason(error: Exception) -> str:
+    expected = isinstance(error, RefusedError | LookupError | ValueError)
+    return str(error) if expected else f"{type(error).__name__}: {error}"
+
+
+def _failure(message: str) -> FunctionCommand:
+    def refuse(state: State, host: Host) -> bool:
+        logger.error(f"{host.print_prefix}{message}")
+        return False
+
+    return FunctionCommand(refuse, (), {})
+
+
+_told: set[tuple[str, str, str]] = set()
+
+
+def _announce(operation: str, context: HostContext, change: Change) -> None:
+    """Tell what changes, once a run: an interactive run plans twice."""
+    for line in (*change.says, *change.pending):
+        key = (host.name, context.capability, line)
+        if key not in _told:
+            _told.add(key)
+            logger.info(f"{host.print_prefix}{context.capability}: {line}")
+    if config.DIFF:
+        for diff in change.diffs:
+            key = (host.name, context.capability, diff)
+            if key not in _told:
+                _told.add(key)
+                logger.info(diff)
+    _record(operation, context, change)
+
+
+def _record(operation: str, context: HostContext, change: Change) -> None:
+    if not (path := os.environ.get(RECORDS)):
+        return
+    record = {
+        "time": round(time.time(), 3),
+        "host": host.name,
+        "capability": context.capability,
+        "operation": operation,
+        "phase": "apply" if state.is_executing else "plan",
+        "changes": list(change.says),
+        "pending": list(change.pending),
+    }
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")

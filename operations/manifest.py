@@ -1,0 +1,88 @@
+"""What we manage on a host: the manifest of a capability, and how its orphans leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from facts.look import Look
+from facts.manifests import Entry, Manifest
+from fleet.resources import Resources
+from operations.change import HostContext
+from operations.shell import flat, quote
+
+
+def manifest(capability: str, want: Resources) -> Manifest:
+    """The manifest that these resources leave on the host."""
+    return Manifest.of(
+        capability,
+        (
+            *(Entry("file", f.path, f.template, "" if f.secret else f.sha256) for f in want.files),
+            *(Entry("directory", directory.path) for directory in want.directories),
+            *(Entry("service", s.name) for s in want.services if not s.notify),
+            *(Entry("mask", unit) for unit in want.masked),
+        ),
+    )
+
+
+def names(want: Resources) -> frozenset[tuple[str, str]]:
+    """(kind, name) of everything in these resources."""
+    return frozenset((entry.kind, entry.name) for entry in manifest("", want).entries)
+
+
+def orphans(old: Manifest | None, context: HostContext) -> tuple[Entry, ...]:
+    """What the old manifest lists and no capability wants on this host any more."""
+    entries = old.entries if old else ()
+    return tuple(e for e in entries if (e.kind, e.name) not in context.wanted)
+
+
+def managed(look: Look) -> frozenset[str]:
+    """Every file that a manifest on the host lists."""
+    return frozenset(
+        entry.name
+        for listed in look.manifests.values()
+        for entry in listed.entries
+        if entry.kind == "file"
+    )
+
+
+def manifest_path(context: HostContext, capability: str) -> str:
+    """Where a capability's manifest lies."""
+    return f"{context.state_dir}/manifests/{capability}.json"
+
+
+def preimage(context: HostContext, path: str) -> str:
+    """Where the file lies that had this name before we took it."""
+    return f"{context.state_dir}/preimages/{flat(path)}"
+
+
+def farewell(entries: Iterable[Entry], context: HostContext) -> tuple[list[str], str]:
+    """What is said and done when these entries leave: services, masks, files, directories.
+
+    A file that stood in our file's place before comes back. Directories go only when empty.
+    """
+    ordered = sorted(entries, key=lambda e: (_ORDER.index(e.kind), e.name), reverse=False)
+    says = [f"{entry.kind} {entry.name}: remove" for entry in ordered]
+    lines = [_leave(entry, context) for entry in ordered]
+    if any(entry.name.startswith("/etc/systemd/") for entry in ordered):
+        lines.append("systemctl daemon-reload")
+    return says, "\n".join(lines)
+
+
+_ORDER = ("service", "mask", "file", "directory")
+
+
+def _leave(entry: Entry, context: HostContext) -> str:
+    name = quote(entry.name)
+    match entry.kind:
+        case "service" if context.mac:
+            return f"launchctl bootout system/{name} 2>/dev/null || true"
+        case "service":
+            return f"systemctl disable --now {name} 2>/dev/null || true"
+        case "mask":
+            return f"systemctl unmask {name}"
+        case "file":
+            old = quote(preimage(context, entry.name))
+            return f"if [ -e {old} ]; then mv -f {old} {name}; else rm -f {name}; fi"
+        case _:
+            # Longest first would be needed for nested ones; `rmdir -p` would go too far.
+            return f"rmdir {name} 2>/dev/null || true"

@@ -1,0 +1,67 @@
+"""Packages, by whichever manager the host has: one look, one command for all that is missing.
+
+Installed packages are left at their version: upgrades are the owner's decision. Nothing is ever
+removed to make room for what we install.
+"""
+
+from __future__ import annotations
+
+from pyinfra.api import operation
+
+from facts.look import Look
+from fleet.resources import Manager, Package
+from operations.change import Change, Commands, HostContext, RefusedError, carry_out
+from operations.shell import words
+
+# A new or stale list of packages is refreshed only when the install fails: the list costs more
+# than everything else in most runs.
+_APT = """export DEBIAN_FRONTEND=noninteractive
+install() {{
+    apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold \\
+        install --yes --no-install-recommends --no-remove {names}
+}}
+apt-get -qq -o DPkg::Lock::Timeout=120 --fix-broken install --yes --no-remove || true
+install || {{ apt-get -qq update && install; }}"""
+# Never -Sy alone with a package: that is a partial upgrade, which Arch does not support. Lists are
+# only fetched where there are none yet.
+_PACMAN = """ls /var/lib/pacman/sync/*.db >/dev/null 2>&1 || pacman -Sy --noconfirm
+pacman -S --needed --noconfirm {names} ||
+    fail 'pacman could not install {names}; if files are not found, the package lists are older' \\
+        'than the mirror: upgrade the host with pacman -Syu and run again'"""
+# brew refuses root; it runs as the user who owns it.
+_BREW = """owner=$(stat -f %Su /usr/local/bin/brew)
+sudo -n -H -u "$owner" env HOMEBREW_NO_AUTO_UPDATE=1 HOMEBREW_NO_INSTALL_CLEANUP=1 \\
+    HOMEBREW_NO_ENV_HINTS=1 PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \\
+    brew install --quiet {names}"""
+_PORT = "/opt/local/bin/port -N install {names}"
+_INSTALL = {
+    Manager.APT: _APT,
+    Manager.PACMAN: _PACMAN,
+    Manager.BREW: _BREW,
+    Manager.PORT: _PORT,
+}
+
+
+@operation()
+def ensure(packages: tuple[Package, ...], context: HostContext) -> Commands:
+    """Install what is missing."""
+    yield from carry_out("packages", context, lambda look: plan(packages, look))
+
+
+def plan(packages: tuple[Package, ...], look: Look) -> Change | None:
+    """The packages that are missing under this host's manager.
+
+    A Mac without a manager gets none of them; whoever calls reports that (`absent_manager`).
+    """
+    manager = look.system.manager
+    if manager is None:
+        if look.system.kernel == "Darwin":
+            return None
+        raise RefusedError("the host has neither pacman nor apt-get; its os is not one we know")
+    missing = tuple(
+        name for p in packages if (name := p.under(manager)) and name not in look.packages
+    )
+    if not missing:
+        return None
+    says = tuple(f"package {name}: install with {manager.value}" for name in missing)
+    return Change(says, _INSTALL[manager].format(names=words(*missing)))
