@@ -189,7 +189,7 @@ class _Converter:
     def value(self, node: yaml.Node, path: Key) -> object:
         self.left -= 1
         if self.left < 0:
-            raise _too_many(self.file, node.start_mark.line + 1)
+            raise _too_many(self.file, self.lines[path[:1]])  # where the aliases are used
         if len(self.active) >= MAX_DEPTH:
             raise _too_deep(self.file, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
