@@ -14,17 +14,16 @@ from pyinfra import host, logger, state
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
 
-from facts.look import Look, look, probes
+from facts.look import Look, look
 from fleet.cache import obtain
 from fleet.identity import mismatch
-from fleet.plan import Capability, capability_name, unavailable, view_of, wanted
+from fleet.plan import Capability, capability_name, context_of, unavailable, view_of
 from fleet.problems import FleetError
 from fleet.resources import Artifact, Resources
 from fleet.target import Target, load_target
 from fleet.view import HostView
 from operations import builds, files, leftovers, packages, services, settings, users
 from operations.change import HostContext, RefusedError
-from operations.manifest import names
 
 
 def converge(module: Capability) -> None:
@@ -40,7 +39,7 @@ def converge(module: Capability) -> None:
         if reason := unavailable(module, view, seen):
             logger.warning(f"{host.print_prefix}{name} skipped: {reason}")
             return
-        _bring(name, module.resources(view), _context(name, view))
+        _bring(name, module.resources(view), context_of(name, view))
 
 
 def take_leave() -> None:
@@ -49,7 +48,7 @@ def take_leave() -> None:
         view = view_of(_target(), host.name)
         if ctx_host.get() in state.failed_hosts:
             return
-        context = _context("leftovers", view)
+        context = context_of("leftovers", view)
         leftovers.retire(
             capabilities=frozenset(view.capabilities), context=context, name="leftovers"
         )
@@ -83,20 +82,8 @@ def _target() -> Target:
     return load_target()
 
 
-@cache
-def _context(name: str, view: HostView) -> HostContext:
-    everything = wanted(view)
-    return HostContext(
-        capability=name,
-        mac=view.host.is_mac,
-        state_dir=view.settings.state_dir,
-        asked=probes(everything.values(), mac=view.host.is_mac, state_dir=view.settings.state_dir),
-        wanted=frozenset().union(*(names(want) for want in everything.values())),
-    )
-
-
 def _look(view: HostView) -> Look:
-    return look(ctx_host.get(), _context("", view).asked)
+    return look(ctx_host.get(), context_of("look", view).asked)
 
 
 @contextmanager

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Protocol, cast
 
-from facts.look import Look
+from facts.look import Look, probes
 from fleet.problems import FleetError
 from fleet.resources import Resources
 from fleet.target import Target
 from fleet.view import HostView
+from operations.change import HostContext
+from operations.manifest import names
 
 
 class Capability(Protocol):
@@ -49,6 +51,20 @@ def capability(name: str) -> Capability:
 def wanted(view: HostView) -> Mapping[str, Resources]:
     """Everything this host shall have, by capability, in the order of group_data."""
     return {name: capability(name).resources(view) for name in view.capabilities}
+
+
+@cache
+def context_of(name: str, view: HostView) -> HostContext:
+    """What operations need to know of the host while they bring the capability `name` to it."""
+    everything = wanted(view)
+    mac, state_dir = view.host.is_mac, view.settings.state_dir
+    return HostContext(
+        capability=name,
+        mac=mac,
+        state_dir=state_dir,
+        asked=probes(everything.values(), mac=mac, state_dir=state_dir),
+        wanted=frozenset().union(*(names(want) for want in everything.values())),
+    )
 
 
 def unavailable(module: Capability, view: HostView, look: Look) -> str:

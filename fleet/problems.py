@@ -30,7 +30,8 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
         fault = f"{self.key}: {self.fault}" if self.key else self.fault
-        return f"{place}: {fault}\n    {self.fix}" if self.fix else f"{place}: {fault}"
+        lines = [f"{place}: {fault}", f"    {self.fix}" if self.fix else ""]
+        return "\n".join(printable(line) for line in lines if line)
 
     def as_dict(self) -> dict[str, str | int]:
         """Return the problem as the plain mapping that `--json` prints."""
@@ -71,6 +72,13 @@ class WrongUsageError(FleetError):
     """The command was called in a way that cannot work, whatever the files hold."""
 
     exit_code = 64  # EX_USAGE of sysexits.h
+
+
+def printable(text: str) -> str:
+    """Return the text with control codes and the like spelled out: a file cannot paint a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def show(value: object) -> str:

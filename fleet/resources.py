@@ -146,6 +146,11 @@ class RunningService:
     notify: str = ""
     unless_virtual: bool = False
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a daemon of ours, which stamps its inputs when it starts."""
+        return bool(self.inputs) and not self.notify
+
     @classmethod
     def notified(cls, name: str, inputs: tuple[str, ...], command: str) -> RunningService:
         """Somebody else's service, told by `command` when `inputs` changed."""

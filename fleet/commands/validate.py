@@ -9,7 +9,7 @@ import click
 from fleet.commands.session import Session, json_option, pass_session, print_json
 from fleet.lock import lock_path, read_artifacts_lock, read_fleet_lock
 from fleet.model import Fleet, load_fleet
-from fleet.problems import FleetError, Problem
+from fleet.problems import FleetError, Problem, show_path
 from fleet.target import LAB, artifacts_file, fleet_file
 from fleet.yamlfile import display
 
@@ -54,7 +54,7 @@ def _strays(path: Path, fleet: Fleet) -> list[str]:
     lock = lock_path(path)
     names = read_fleet_lock(lock).strays(tuple(host.name for host in fleet.hosts))
     return [
-        f"{display(lock)}: hosts.{name}: no longer in {display(path)}: remove it when it is gone"
+        f"{display(lock)}: {show_path(('hosts', name))}: no longer in {display(path)}: remove it when it is gone"
         for name in names
     ]
 

@@ -1,0 +1,41 @@
+"""What a run would change on a host that has been looked at: the plans of all operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from facts.look import Look
+from fleet.plan import capability, context_of, unavailable, wanted
+from fleet.resources import Resources
+from fleet.view import HostView
+from operations import builds, files, leftovers, packages, services, settings, users
+from operations.change import Change, HostContext
+
+
+def differences(view: HostView, look: Look) -> tuple[str, ...]:
+    """One line for each change that a run would make now, pending ones included.
+
+    Raises RefusedError where a run would refuse.
+    """
+    lines: list[str] = []
+    for name, want in wanted(view).items():
+        if not unavailable(capability(name), view, look):
+            lines += _said(_plans(want, context_of(name, view), look))
+    context = context_of("leftovers", view)
+    leaving = leftovers.plan(frozenset(view.capabilities), context, look)
+    return (*lines, *_said(iter((leaving,))))
+
+
+def _plans(want: Resources, context: HostContext, look: Look) -> Iterator[Change | None]:
+    yield services.plan_masks(want.masked, look)
+    yield packages.plan(want.packages, look)
+    yield users.plan(want.users, context, look)
+    yield files.plan(want, context, look)
+    for build in want.builds:
+        yield builds.plan(build, look)
+    yield settings.plan(want.settings, look)
+    yield services.plan(want.services, want.files, context, look)
+
+
+def _said(changes: Iterator[Change | None]) -> list[str]:
+    return [line for change in changes if change for line in (*change.says, *change.pending)]

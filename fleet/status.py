@@ -1,0 +1,82 @@
+"""How every host is: reached, as fleet.yaml says or not, which services run. Changes nothing."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from facts.look import Look, interpret
+from facts.probe import compose
+from facts.services import service_stem
+from fleet.drift import differences
+from fleet.identity import mismatch
+from fleet.model import Power
+from fleet.plan import context_of, view_of, wanted
+from fleet.ssh import as_root, route
+from fleet.target import Target
+from fleet.view import HostView
+from operations.change import RefusedError
+
+TIMEOUT_S = 60.0  # a look at a Raspberry Pi under load takes seconds
+AT_ONCE = 32
+
+
+class State(StrEnum):
+    """What is the matter with a host."""
+
+    CONVERGED = "converged"
+    CHANGES = "changes pending"
+    OFF = "off"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Status:
+    """One host. `services` maps the short name of each of our daemons to whether it runs."""
+
+    host: str
+    state: State
+    system: str = ""
+    differences: tuple[str, ...] = ()
+    services: dict[str, bool] = field(default_factory=dict)
+    error: str = ""
+
+
+def statuses(target: Target) -> tuple[Status, ...]:
+    """The status of every host, in the order of fleet.yaml; one SSH connection each, at once."""
+    names = [host.name for host in target.fleet.hosts]
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        return tuple(pool.map(lambda name: status(target, name), names))
+
+
+def status(target: Target, name: str) -> Status:
+    """The status of one host. Never raises for what is wrong with the host."""
+    view = view_of(target, name)
+    asked = context_of("status", view).asked
+    answer = as_root(route(view.host, target), compose(asked), TIMEOUT_S)
+    if not answer.reached:
+        away = view.host.power is not Power.ALWAYS_ON
+        return Status(name, State.OFF if away else State.ERROR, error=answer.stderr)
+    if answer.code:
+        return Status(name, State.ERROR, error=answer.stderr or f"exit code {answer.code}")
+    try:
+        seen = interpret(asked, answer.stdout.splitlines())
+        if reason := mismatch(view.host, seen.system):
+            return Status(name, State.ERROR, error=reason)
+        found = differences(view, seen)
+    except (ValueError, LookupError, RefusedError) as error:
+        return Status(name, State.ERROR, error=str(error))
+    system = seen.system.distribution or seen.system.kernel
+    return Status(
+        name,
+        State.CHANGES if found else State.CONVERGED,
+        system=f"{system}/{seen.system.machine}",
+        differences=found,
+        services=_services(view, seen),
+    )
+
+
+def _services(view: HostView, look: Look) -> dict[str, bool]:
+    daemons = [s for want in wanted(view).values() for s in want.services if s.is_ours]
+    return {service_stem(s.name): look.service(s.name).running for s in daemons}
