@@ -143,15 +143,19 @@ def load_fleet(path: Path, lock: Path | None = None) -> Fleet:
 def _disagreements(
     document: Document, file: FleetFile, learned: FleetLock, lock: str
 ) -> list[Problem]:
-    """Return a problem for each host whose stated tailnet address is not the learned one."""
+    """Return a problem for each stated tailnet address that runs have learned otherwise."""
     problems = []
+    owners = {learned.tailnet_ipv4(name): name for name in file.hosts}
     for name, host in file.hosts.items():
         stated, seen = host.addresses.tailnet, learned.tailnet_ipv4(name)
+        path = ("hosts", name, "addresses", "tailnet")
         if stated and seen and stated != seen:
-            path = ("hosts", name, "addresses", "tailnet")
             fix = f"remove it here, or mend the lock: {lock} says {seen}"
             fault = f"{stated} is not the address that was learned"
             problems.append(document.problem(path, fault, fix))
+        elif stated and owners.get(stated, name) != name:
+            fix = f"remove it here, or mend the lock: {lock} says it is {owners[stated]}'s"
+            problems.append(document.problem(path, f"{stated} is another host's", fix))
     return problems
 
 

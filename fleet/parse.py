@@ -111,7 +111,9 @@ def _words(model: type[BaseModel], detail: ErrorDetails, path: Key) -> tuple[str
         return _wrong_type(value, _TYPES[kind])
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
-        return f"{show(value)} is out of range", f"write {words} {context[name]}"
+        bound = context[name]
+        whole = int(bound) if isinstance(bound, float) and bound.is_integer() else bound
+        return f"{show(value)} is out of range", f"write {words} {whole}"
     return f"{show(value)} is not valid", str(detail["msg"])
 
 

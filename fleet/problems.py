@@ -75,7 +75,7 @@ class WrongUsageError(FleetError):
 
 
 def printable(text: str) -> str:
-    """Return the text with control codes and the like spelled out: a file cannot paint a terminal."""
+    """Return the text with control codes spelled out, so that no file can paint a terminal."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -10,13 +10,15 @@ import ipaddress
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from fleet.kinds import Arch, Os, Power, Role
 from fleet.parse import wrong
 from fleet.problems import show
 
 HOST_NAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123 label, in lower case
+USER_NAME = r"[A-Za-z_][A-Za-z0-9._-]{0,31}"
+CAPABILITY = r"[a-z][a-z0-9_]{0,39}"
 TAILNET_IPV4 = ipaddress.IPv4Network("100.64.0.0/10")
 MAX_CORES = 1024
 MAX_DOLLARS = 10_000
@@ -36,7 +38,7 @@ def _line(text: str) -> str:
 
 
 def _user(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]{0,31}", text):
+    if not re.fullmatch(USER_NAME, text):
         raise wrong(f"{show(text)} is not a user name", "write a login name such as admin")
     return text
 
@@ -48,7 +50,7 @@ def _key_path(text: str) -> str:
 
 
 def _capability(text: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", text):
+    if not re.fullmatch(CAPABILITY, text):
         fix = "write a deploy module's name, such as icecream"
         raise wrong(f"{show(text)} is not a capability", fix)
     return text
@@ -83,26 +85,27 @@ def lan_address(text: str) -> str:
     return text
 
 
-def _number(value: object) -> object:
-    """Refuse what is no number before pydantic would turn it into one."""
-    return "not a number" if isinstance(value, bool) else value
+def _matching(pattern: str) -> Any:  # noqa: ANN401 - pydantic's own type
+    """Tell editors the pattern; our validators say more than "does not match"."""
+    return Field(json_schema_extra={"pattern": f"^{pattern}$"})
 
 
 Text = Annotated[str, AfterValidator(_line)]
-Label = Annotated[str, AfterValidator(_label)]
+Label = Annotated[str, AfterValidator(_label), _matching(HOST_NAME)]
+Capability = Annotated[str, AfterValidator(_capability), _matching(CAPABILITY)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Cores = Annotated[int, Field(strict=True, ge=1, le=MAX_CORES)]
-Dollars = Annotated[float, BeforeValidator(_number), Field(strict=True, ge=0, le=MAX_DOLLARS)]
+Dollars = Annotated[float, Field(strict=True, ge=0, le=MAX_DOLLARS)]
 
 
 def _plain(schema: dict[str, Any]) -> None:
-    """Write a schema the way people do: no null alternatives, no titles, no empty defaults."""
+    """Write a schema the way people do: no null alternatives, titles, empty defaults."""
     schema.pop("title", None)
     for name, value in schema.get("properties", {}).items():
         kinds = [kind for kind in value.pop("anyOf", []) if kind != {"type": "null"}]
         schema["properties"][name] = {**value, **(kinds[0] if kinds else {})}
         schema["properties"][name].pop("title", None)
-        if value.get("default", ...) is None:
+        if value.get("default", ...) is None or isinstance(value.get("default"), dict):
             schema["properties"][name].pop("default", None)
 
 
@@ -135,7 +138,7 @@ class AddressesEntry(_Entry):
 class SshEntry(_Entry):
     """How to log in: the file's own block is the default of every host."""
 
-    user: Annotated[str, AfterValidator(_user)] | None = Field(
+    user: Annotated[str, AfterValidator(_user), _matching(USER_NAME)] | None = Field(
         default=None, description="login name; must be able to become root with sudo"
     )
     port: Port | None = Field(default=None, description="TCP port of the SSH server; default 22")
@@ -176,7 +179,7 @@ class HostEntry(_Entry):
         default=None,
         description="dollars an agent session may spend; default: the role's in `budgets`",
     )
-    without: tuple[Annotated[str, AfterValidator(_capability)], ...] = Field(
+    without: tuple[Capability, ...] = Field(
         default=(),
         description="capabilities (deploy modules) of the role that this host does not get",
     )

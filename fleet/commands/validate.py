@@ -53,10 +53,8 @@ def _check(path: Path) -> tuple[Fleet | None, list[Problem]]:
 def _strays(path: Path, fleet: Fleet) -> list[str]:
     lock = lock_path(path)
     names = read_fleet_lock(lock).strays(tuple(host.name for host in fleet.hosts))
-    return [
-        f"{display(lock)}: {show_path(('hosts', name))}: no longer in {display(path)}: remove it when it is gone"
-        for name in names
-    ]
+    fault = f"no longer in {display(path)}: remove it when it is gone"
+    return [f"{display(lock)}: {show_path(('hosts', name))}: {fault}" for name in names]
 
 
 def _report(

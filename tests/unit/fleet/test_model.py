@@ -190,3 +190,11 @@ def test_a_stated_address_that_was_not_the_learned_one(fleet_file: Path) -> None
         "100.64.0.9 is not the address that was learned\n"
         "    remove it here, or mend the lock: fleet.lock.yaml says 100.64.0.1"
     )
+
+
+def test_a_stated_address_that_was_learned_of_another_host(fleet_file: Path) -> None:
+    fleet_file.with_name("fleet.lock.yaml").write_text(LOCK)
+    stated = "{lan: 10.0.0.2, tailnet: 100.64.0.1}"
+    fleet_file.write_text(fleet_file.read_text().replace("{lan: 10.0.0.2}", stated))
+    with pytest.raises(FleetError, match=r"100\.64\.0\.1 is another host's\n.* says it is boss's"):
+        load_fleet(fleet_file)

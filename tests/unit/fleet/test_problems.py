@@ -21,6 +21,11 @@ def test_no_line_is_no_line() -> None:
     )
 
 
+def test_a_file_cannot_paint_the_terminal() -> None:
+    problem = Problem("f.yaml", 1, "a", "taken by b\x1b[31m", "ask b\n")
+    assert str(problem) == "f.yaml:1: a: taken by b\\x1b[31m\n    ask b\\n"
+
+
 def test_a_flood_is_cut() -> None:
     error = FleetError(Problem("f", n, "", "bad", "") for n in range(1, 71))
     assert str(error).splitlines()[-1] == "… and 20 more: mend these first"

@@ -95,6 +95,7 @@ CASES: dict[str, tuple[str, str, int, str, str]] = {
     ),
     "no budget": (" pi: 5,", "", 8, "hosts.berry", "`pi:` to the file's `budgets:`"),
     "negative budget": ("pi: 5", "pi: -5", 4, "budgets.pi", "-5 is out of range; write at least 0"),
+    "true as a budget": ("pi: 5", "pi: true", 4, "budgets.pi", "true is not a number"),
     "budget of no role": ("pi: 5", "pie: 5, pi: 5", 4, "budgets.pie", 'did you mean "pi"?'),
     "no SSH user": ("ssh: {user: admin}\n", "", 1, "ssh.user", "no host has an SSH user"),
     "one SSH user": (

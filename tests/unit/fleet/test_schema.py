@@ -52,3 +52,10 @@ def test_words_and_bounds_are_there(schema: dict[str, Any]) -> None:
 
 def test_nothing_may_be_null(schema: dict[str, Any]) -> None:
     assert {"type": "null"} not in nodes(schema)
+    assert not [node for node in nodes(schema) if node.get("default", "") is None]
+
+
+def test_only_words_of_json_schema(schema: dict[str, Any]) -> None:
+    budget = schema["properties"]["budgets"]["additionalProperties"]
+    assert budget == {"type": "number", "minimum": 0, "maximum": 10_000}
+    assert schema["properties"]["name"]["pattern"] == "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"

@@ -149,7 +149,7 @@ def test_places_that_hold_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "loop": "loop: cannot be read: Too many levels of symbolic links",
         "a" * 300: f"{'a' * 300}: cannot be read: File name too long",
         ".": ".: this is a directory",
-        "nul\0": "nul\0: cannot be read: embedded null byte",
+        "nul\0": "nul\\x00: cannot be read: embedded null byte",
     }.items():
         with pytest.raises(FleetError) as caught:
             read_document(Path(name))
