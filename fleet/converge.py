@@ -30,7 +30,7 @@ def converge(module: Capability) -> None:
     """Bring one capability to the host, in the order in which its parts need each other."""
     name = capability_name(module)
     with _isolated(name):
-        view = view_of(_target(), host.name)
+        view = _view(host.name)
         if name not in view.capabilities or ctx_host.get() in state.failed_hosts:
             return
         seen = _look(view)
@@ -45,7 +45,7 @@ def converge(module: Capability) -> None:
 def take_leave() -> None:
     """Remove what the host still carries of capabilities that it no longer has."""
     with _isolated("leftovers"):
-        view = view_of(_target(), host.name)
+        view = _view(host.name)
         if ctx_host.get() in state.failed_hosts:
             return
         context = context_of("leftovers", view)
@@ -74,12 +74,17 @@ def _bring(name: str, want: Resources, context: HostContext) -> None:
 
 def _source(wanted: Artifact) -> Path:
     """The pinned artifact on this machine."""
-    return obtain(_target().artifacts.get(wanted.name, view_of(_target(), host.name).host.arch))
+    return obtain(_target().artifacts.get(wanted.name, _view(host.name).host.arch))
 
 
 @cache
 def _target() -> Target:
     return load_target()
+
+
+@cache
+def _view(name: str) -> HostView:
+    return view_of(_target(), name)
 
 
 def _look(view: HostView) -> Look:

@@ -33,7 +33,7 @@ def _environment() -> Environment:
     return environment
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HostView:
     """The single argument of a deploy module's `resources`."""
 

@@ -1,0 +1,52 @@
+# The verbs of this project; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest
+
+.PHONY: help demo test lint unit lab golden bench lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(VENV)/ready ## start the lab's nine hosts, converge them, check them, show them
+	@$(BIN)/python -m lab.demo
+
+test: lint unit lab ## everything: lint, types, all tests; the lab's too where it can run
+
+lint: $(VENV)/ready ## format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+
+unit: $(VENV)/ready ## the tests that need neither network nor lab
+	$(PYTEST) tests/unit tests/golden
+
+lab: $(VENV)/ready ## the tests that need the lab (root on Linux)
+	$(PYTEST) tests/lab
+
+golden: $(VENV)/ready ## write the golden files anew; read the difference before you commit it
+	$(BIN)/python -m tests.golden.update
+
+bench: $(VENV)/ready ## a run that changes nothing: ours, stock pyinfra, bare ssh, side by side
+	$(BIN)/python -m bench.noop
+
+lock: $(VENV)/ready ## choose the versions of all Python packages anew
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --strip-extras \
+	    --allow-unsafe --no-header --no-annotate --no-emit-options --no-emit-index-url \
+	    --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+
+clean: ## take the lab down and remove what was built here; the caches outside stay
+	-[ ! -x $(BIN)/fleet ] || $(BIN)/fleet lab destroy
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "agentfleet needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh ./bootstrap python3-venv
+	@echo "Installing the Python packages of requirements.lock into $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

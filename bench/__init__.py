@@ -1,0 +1,1 @@
+"""How long things take, always beside a peer measured in the same run."""
