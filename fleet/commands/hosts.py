@@ -9,6 +9,9 @@ from rich.table import Table
 from fleet.commands.session import Session, console, json_option, pass_session, print_json
 from fleet.model import Fleet, Host, Power
 
+UNBOUNDED = 10_000  # columns; to measure what a table would like
+_COLUMNS = ("HOST", "ROLE", "OS/ARCH", "POWER", "ADDRESSES", "SSH", "JOBS", "BUDGET")
+_LEAST_WANTED = ("SSH", "OS/ARCH", "POWER")  # what a narrow terminal goes without, in this order
 _POWER_STYLE = {Power.ALWAYS_ON: "green", Power.SLEEPS: "yellow", Power.ROAMS: "cyan"}
 
 
@@ -27,11 +30,6 @@ def hosts(session: Session, as_json: bool) -> None:
     else:
         out = console()
         out.print(fitting_table(fleet, out))
-
-
-UNBOUNDED = 10_000  # columns; to measure what a table would like
-_COLUMNS = ("HOST", "ROLE", "OS/ARCH", "POWER", "ADDRESSES", "SSH", "JOBS", "BUDGET")
-_LEAST_WANTED = ("SSH", "OS/ARCH", "POWER")  # what a narrow terminal goes without, in this order
 
 
 def fitting_table(fleet: Fleet, out: Console) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import click
 import pytest
+from rich.console import Console
 
 from fleet import cli
+from fleet.commands.hosts import fitting_table
+from fleet.model import load_fleet
 
 ROOT = Path(__file__).resolve().parents[3]
 Capture = pytest.CaptureFixture[str]
@@ -81,6 +85,23 @@ def test_hosts(capsys: Capture) -> None:
     assert rows[0] == "HOST ROLE OS/ARCH POWER ADDRESSES SSH JOBS BUDGET"
     assert rows[1] == "boss * orchestrator arch/x86_64 always-on 10.0.0.1 admin:22 8 $20"
     assert rows[4] == "win windows-wsl debian/x86_64 always-on 10.0.0.4 admin:22 6 $5"
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (120, "HOST ROLE OS/ARCH POWER ADDRESSES SSH JOBS BUDGET"),
+        (80, "HOST ROLE OS/ARCH POWER ADDRESSES JOBS BUDGET"),
+        (60, "HOST ROLE POWER ADDRESSES JOBS BUDGET"),
+        (50, "HOST ROLE ADDRESSES JOBS BUDGET"),
+    ],
+)
+def test_a_narrow_terminal_gets_fewer_columns(fleet_file: Path, width: int, columns: str) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(fitting_table(load_fleet(fleet_file), console))
+    lines = console.export_text().splitlines()
+    assert lines[0].split() == columns.split()
+    assert len(lines) == 5
 
 
 def test_hosts_for_programs(capsys: Capture) -> None:
