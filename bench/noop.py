@@ -99,7 +99,7 @@ def main(rounds: int, as_json: bool) -> None:
     click.echo(f"{len(target.fleet.hosts)} hosts, median of {rounds}")
     for (name, seconds), count in zip(medians.items(), counts, strict=True):
         click.echo(
-            f"{name:24} {seconds:6.2f} s  {seconds / base:5.2f} × floor  "
+            f"{name:24} {seconds:6.2f} s  {seconds / base:5.2f} x floor  "
             f"at most {count} remote executions a host"
         )
 
