@@ -56,7 +56,7 @@ def _linux_settings(view: HostView) -> tuple[Setting, ...]:
     if not view.settings.sets_hostname:
         return ()
     name = view.host.name
-    return (Setting("hostname", name, "hostname", f"hostnamectl set-hostname {name}"),)
+    return (Setting("hostname", name, "uname -n", f"hostnamectl set-hostname {name}"),)
 
 
 def _mac_settings(view: HostView) -> tuple[Setting, ...]:
@@ -80,11 +80,13 @@ def _linux_services(view: HostView) -> tuple[RunningService, ...]:
     A Mac needs none: launchd starts an sshd for each connection.
     """
     ssh = "sshd.service" if view.host.os is Os.ARCH else "ssh.service"
-    time_inputs = (TIMESYNCD_CONFIG,) if view.settings.time_servers else ()
+    time = RunningService("systemd-timesyncd.service", unless_virtual=True)
+    told = RunningService.notified(time.name, (TIMESYNCD_CONFIG,), "systemctl try-restart")
     return (
         RunningService.notified(ssh, (SSHD_CONFIG,), "systemctl try-reload-or-restart"),
         RunningService.notified(
             "systemd-journald.service", (JOURNALD_CONFIG,), "systemctl restart"
         ),
-        RunningService("systemd-timesyncd.service", inputs=time_inputs, unless_virtual=True),
+        time,
+        *((told,) if view.settings.time_servers else ()),
     )

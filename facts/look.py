@@ -105,6 +105,11 @@ class Looked(FactBase[list[str]]):
         """A shell that reads its script from standard input: no limit on its length."""
         return "sh -s"
 
+    @staticmethod
+    def default() -> list[str]:
+        """Nothing, which `interpret` takes for a look that ended early."""
+        return []
+
     def process(self, output: list[str]) -> list[str]:
         """Keep the lines; `interpret` knows the probes they belong to."""
         return output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
@@ -65,8 +66,8 @@ class ManifestsProbe:
 
     def script(self) -> str:
         """Print each manifest behind a line that names it."""
-        return f"""for manifest in {self.directory}/*.json; do
-    [ -f "$manifest" ] && echo "manifest $manifest" && cat "$manifest"
+        return f"""for manifest in {shlex.quote(self.directory)}/*.json; do
+    [ -f "$manifest" ] && echo "manifest $manifest" && cat "$manifest" && echo
 done"""
 
     def parse(self, lines: Lines) -> Mapping[str, Manifest]:

@@ -31,7 +31,7 @@ _KINDS = {
 
 
 _GNU_STAT = "stat --printf '%n\\t%F\\t%a\\t%U\\t%G\\t%u\\t%g\\n'"
-_BSD_STAT = "stat -f '%N%t%HT%t%Lp%t%Su%t%Sg%t%u%t%g'"
+_BSD_STAT = "stat -f '%N%t%HT%t%Mp %Lp%t%Su%t%Sg%t%u%t%g'"
 _SCRIPT = """
 {stat}
 echo digests
@@ -96,6 +96,8 @@ class PathsProbe:
 
     def parse(self, lines: Lines) -> Mapping[str, PathState]:
         """Return the state of each path that exists."""
+        if not self.paths:
+            return {}
         digests_at, contents_at = lines.index("digests"), lines.index("contents")
         sums = dict(_digest(line) for line in lines[digests_at + 1 : contents_at] if line)
         rest = lines[contents_at + 1 :]
@@ -105,7 +107,7 @@ class PathsProbe:
             path, kind, mode, owner, group, uid, gid = line.split("\t")
             states[path] = PathState(
                 kind=_KINDS.get(kind.lower(), Kind.OTHER),
-                mode=mode.zfill(4),
+                mode=_mode(mode),
                 owner=owner,
                 group=group,
                 uid=uid,
@@ -114,6 +116,12 @@ class PathsProbe:
                 shown=base64.b64decode(shown[path]) if path in shown else None,
             )
         return states
+
+
+def _mode(said: str) -> str:
+    """Four octal digits; BSD prints the first one and the others apart and without zeros."""
+    special, _, access = said.rpartition(" ")
+    return special + access.zfill(3) if special else access.zfill(4)
 
 
 def _digest(line: str) -> tuple[str, str]:

@@ -51,7 +51,7 @@ class ServicesProbe:
             f"if ( {question} ) >/dev/null; then echo {shlex.quote(name)}; fi"
             for name, question in sorted(self.busy.items())
         )
-        stamps = _STAMPS.format(run=RUN_DIR, state=self.state_dir)
+        stamps = _STAMPS.format(run=RUN_DIR, state=shlex.quote(self.state_dir))
         return f"{look}\necho stamps\n{stamps}\necho busy\n{questions}"
 
     def parse(self, lines: Lines) -> Mapping[str, ServiceState]:
@@ -135,7 +135,6 @@ def _stamps(lines: Lines) -> dict[str, dict[str, str]]:
         if line.startswith("stamp "):
             stem = line.rsplit("/", 1)[1].removesuffix(".stamp")
             current = stamps.setdefault(stem, {})
-        elif line:
-            digest, path = line.split(maxsplit=1)
-            current[path] = digest
+        elif len(words := line.split(maxsplit=1)) == 2:
+            current[words[1]] = words[0]
     return stamps

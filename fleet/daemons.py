@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import plistlib
+import re
 
 from fleet.resources import File, RunningService, Service
 from fleet.view import MANAGED, HostView
@@ -71,13 +72,27 @@ def _unit(view: HostView, service: Service) -> File:
         (key, *service.exceptions.get(key, (value, "")))
         for key, value in (HARDENING | dict.fromkeys(service.exceptions, "")).items()
     ]
+    command = _command(view, service)
+    # systemd looks for a bare name in places of its own, not on the PATH it sets.
+    start = command if command[0].startswith("/") else ("/usr/bin/env", *command)
+    environment = {"PATH": ":".join(service.path), **service.environment}
     values = {
         "service": service,
-        "command": _command(view, service),
-        "stamp": _stamp_command(view, service, path),
+        "command": [_word(word, "$") for word in start],
+        "stamp": [_word(word, "$") for word in _stamp_command(view, service, path)],
+        "environment": [_word(f"{k}={v}") for k, v in sorted(environment.items())],
         "hardening": hardening,
     }
     return view.file(path, "services/unit.service.j2", values=values)
+
+
+def _word(text: str, also: str = "") -> str:
+    """A word of a unit file that means itself: `%`, and what `also` lists, has a sense there."""
+    for special in f"%{also}":
+        text = text.replace(special, 2 * special)
+    if re.search(r"[\s'\"\\;]", text):
+        text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return text
 
 
 def _plist(view: HostView, service: Service) -> File:
@@ -104,7 +119,7 @@ def _plist(view: HostView, service: Service) -> File:
         job["Nice"] = service.nice
     template = "services"
     content = plistlib.dumps(job, sort_keys=True).decode()
-    note = f"\n     {service.note}" if service.note else ""
+    note = f"\n     {service.note.replace('--', '- -')}" if service.note else ""
     header = f"<!-- {MANAGED.format(template=template)}{note} -->\n<plist"
     content = content.replace("<plist", header, 1)
     return File(path, content.encode(), template, check="plutil -lint -s {path}")

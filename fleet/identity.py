@@ -26,7 +26,7 @@ def mismatch(host: Host, system: System) -> str:
         return f"fleet.yaml says os: {host.os}, the host says {system.distribution or 'nothing'}"
     if system.machine != host.arch.value:
         return f"fleet.yaml says arch: {host.arch}, the host says {system.machine}"
-    if system.userland and system.userland != _USERLANDS[host.arch]:
+    if host.is_linux and system.userland and system.userland != _USERLANDS[host.arch]:
         return (
             f"the userland is {system.userland}, the kernel {system.machine}: "
             f"install the 64-bit image ({_USERLANDS[host.arch]}) of its system"

@@ -85,7 +85,6 @@ class Setting:
     """A value that no file holds, such as the host's name.
 
     `read` prints the current value in one line, `write` makes it `want`; both are shell.
-    `unless_virtual` leaves it alone on hosts whose kernel is not their own (containers, WSL).
     """
 
     name: str

@@ -33,7 +33,7 @@ def receive(artifact: Artifact, parcel: str, context: HostContext) -> str:
     digest = "shasum -a 256" if context.mac else "sha256sum"
     directory, target = artifact.path.rsplit("/", 1)[0], quote(artifact.path)
     return f"""mkdir -p {quote(directory)}
-trap 'rm -f {quote(parcel)} {target}.new' EXIT
+trap {quote(f"rm -f {quote(parcel)} {target}.new")} EXIT
 cp {quote(parcel)} {target}.new
 found=$({digest} {target}.new | cut -d ' ' -f 1)
 [ "$found" = {artifact.sha256} ] ||

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from pyinfra import host, state
 from pyinfra.api import operation
+from pyinfra.api.command import PyinfraCommand
 
-from facts.look import Look, look
+from facts.look import Look
 from fleet.resources import Artifact, Build
 from operations.artifacts import absent, deliver
 from operations.change import Change, Commands, HostContext, carry_out
@@ -22,18 +23,18 @@ def ensure(
 ) -> Commands:
     """Build what is not there in its version; `obtain` gives the source on this machine."""
     for build in builds:
-        for number, command in enumerate(carry_out("builds", context, _planner(build))):
-            if (
-                number == 0
-                and state.is_executing
-                and absent(build.artifact, look(host, context.asked))
-            ):
-                yield from deliver(build.artifact, obtain(build.artifact), context)
-            yield command
+        yield from carry_out(
+            "builds",
+            context,
+            partial(plan, build),
+            partial(_supply, build.artifact, obtain, context),
+        )
 
 
-def _planner(build: Build) -> Callable[[Look], Change | None]:
-    return lambda look: plan(build, look)
+def _supply(
+    artifact: Artifact, obtain: Callable[[Artifact], Path], context: HostContext, look: Look
+) -> Sequence[PyinfraCommand]:
+    return tuple(deliver(artifact, obtain(artifact), context)) if absent(artifact, look) else ()
 
 
 def plan(build: Build, look: Look) -> Change | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,25 +58,32 @@ class RefusedError(Exception):
 
 
 def carry_out(
-    operation: str, context: HostContext, plan: Callable[[Look], Change | None]
+    operation: str,
+    context: HostContext,
+    plan: Callable[[Look], Change | None],
+    supply: Callable[[Look], Sequence[PyinfraCommand]] = lambda look: (),
 ) -> Commands:
     """Yield what makes the planned change, nothing when there is none.
 
-    An exception in the plan becomes a command that fails this host alone: raised from here it
-    would end the run for all of them.
+    `supply` gives the commands that bring what the script needs; only asked when executing.
+    An exception in either becomes a command that fails this host alone: raised from here it would
+    end the run for all of them.
     """
     try:
-        change = plan(look(host, context.asked))
+        seen = look(host, context.asked)
+        change = plan(seen)
+        if change is None:
+            return
+        supplies = supply(seen) if change.script and state.is_executing else ()
+        _announce(operation, context, change)
     except Exception as error:
         yield _failure(f"{context.capability}: {operation}: {_reason(error)}")
         return
-    if change is None:
-        return
-    _announce(operation, context, change)
     if not change.script:
         return
     if state.is_executing:
         forget(host)
+    yield from supplies
     yield StringCommand("sh -s", _stdin=wrap(change.script))
 
 
@@ -98,6 +105,9 @@ def _reason(error: Exception) -> str:
 
 
 def _failure(message: str) -> FunctionCommand:
+    if not state.is_executing:  # a dry run never gets to the command
+        _tell((host.name, message), logger.warning, host.print_prefix)
+
     def refuse(state: State, host: Host) -> bool:
         logger.error(f"{host.print_prefix}{message}")
         return False
@@ -105,22 +115,22 @@ def _failure(message: str) -> FunctionCommand:
     return FunctionCommand(refuse, (), {})
 
 
-_told: set[tuple[str, str, str]] = set()
+_told: set[tuple[str, str]] = set()
+
+
+def _tell(what: tuple[str, str], log: Callable[[str], None], prefix: str = "") -> None:
+    """Tell once a run: an interactive run plans twice."""
+    if what not in _told:
+        _told.add(what)
+        log(f"{prefix}{what[1]}")
 
 
 def _announce(operation: str, context: HostContext, change: Change) -> None:
-    """Tell what changes, once a run: an interactive run plans twice."""
+    """Tell what changes, with diffs where they are wanted."""
     for line in (*change.says, *change.pending):
-        key = (host.name, context.capability, line)
-        if key not in _told:
-            _told.add(key)
-            logger.info(f"{host.print_prefix}{context.capability}: {line}")
-    if config.DIFF:
-        for diff in change.diffs:
-            key = (host.name, context.capability, diff)
-            if key not in _told:
-                _told.add(key)
-                logger.info(diff)
+        _tell((host.name, f"{context.capability}: {line}"), logger.info, host.print_prefix)
+    for diff in change.diffs if config.DIFF else ():
+        _tell((host.name, diff), logger.info)
     _record(operation, context, change)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pyinfra.api import operation
 
 from facts.look import Look
-from facts.manifests import Manifest
-from facts.paths import Kind, PathState
+from facts.manifests import Entry, Manifest
+from facts.paths import SHOWN_BYTES, Kind, PathState
 from fleet.resources import Directory, File, Resources
 from operations.change import Change, Commands, HostContext, RefusedError, carry_out
 from operations.manifest import farewell, managed, manifest, manifest_path, orphans, preimage
@@ -55,14 +55,16 @@ def plan(want: Resources, context: HostContext, look: Look) -> Change | None:
         (
             _prepare(context),
             *(_make(directory) for directory, _ in made),
-            _note(new, gone, context) if new != old or gone else "",
-            *_put(writes, context),
-            leave_script,
-            _note(new, (), context) if gone else "",
+            *_stage(writes, context),
+            # Noted before the renames, so that no file of ours is unknown whenever a run dies; not
+            # earlier, since a file that is listed counts as ours: it needs no pre-image and may go.
+            *((_note(new, gone, context),) if new != old or gone else ()),
+            *_rename(writes),
+            *((leave_script, _note(new, (), context)) if gone else ()),
         )
     )
-    diffs = tuple(_diff(write.file, look.path(write.file.path)) for write in writes)
-    return Change(says or ("manifest: update",), script, diffs)
+    diffs = (_diff(write.file, look.path(write.file.path)) for write in writes)
+    return Change(says or ("manifest: update",), script, tuple(diff for diff in diffs if diff))
 
 
 def _write(file: File, now: PathState | None, ours: frozenset[str]) -> _Write | None:
@@ -108,6 +110,8 @@ def _diff(file: File, now: PathState | None) -> str:
     old = b"" if now is None else now.shown
     if old is None:
         return ""
+    if len(old) >= SHOWN_BYTES:
+        return f"{file.path}: longer than {SHOWN_BYTES} bytes, not shown"
     try:
         before, after = old.decode().splitlines(), file.content.decode().splitlines()
     except UnicodeDecodeError:
@@ -132,10 +136,9 @@ def _make(directory: Directory) -> str:
     return f"mkdir -p {path}\nchown {owner} {path}\nchmod {directory.mode} {path}"
 
 
-def _note(new: Manifest, leaving: Sequence[object], context: HostContext) -> str:
+def _note(new: Manifest, leaving: Sequence[Entry], context: HostContext) -> str:
     """Write the manifest; while orphans are still there it lists them too."""
-    entries = (*new.entries, *leaving)
-    listed = Manifest.of(new.capability, entries)  # type: ignore[arg-type]
+    listed = Manifest.of(new.capability, (*new.entries, *leaving))
     path = quote(manifest_path(context, new.capability))
     text = listed.dump().decode()
     return f"""cat >{path}.new <<'AGENTFLEET_MANIFEST'
@@ -143,45 +146,59 @@ def _note(new: Manifest, leaving: Sequence[object], context: HostContext) -> str
 mv -f {path}.new {path}"""
 
 
-def _put(writes: Sequence[_Write], context: HostContext) -> Iterator[str]:
-    """Stage everything beside its target, check everything, then rename one after the other."""
+def _stage(writes: Sequence[_Write], context: HostContext) -> Iterator[str]:
+    """Put everything beside its target, check everything, keep what others had there."""
     if not writes:
         return
+    staged = " ".join(_staged(write.file.path) for write in writes)
+    clean_up = quote(f'rm -rf "$stage"; rm -f {staged}')
+    yield f"trap {clean_up} EXIT"
     contents = {flat(write.file.path): write.file.content for write in writes}
     yield "(umask 077"
     yield unpack(contents, '"$stage"', mac=context.mac)
     yield ")"
-    yield _STAGE_FUNCTIONS
+    yield _FUNCTIONS
     for write in writes:
         file = write.file
         target, source = quote(file.path), quote(flat(file.path))
         owner = quote(f"{file.owner}:{file.group}")
-        yield f'stage_file "$stage"/{source} {target} {owner} {file.mode}'
+        staged = _staged(file.path)
+        yield f'put "$stage"/{source} {target} {staged} {owner} {file.mode}'
     for write in writes:
         if write.file.check:
             yield _check(write.file)
     for write in writes:
         if write.replaces_foreign:
             kept = quote(preimage(context, write.file.path))
-            yield f"[ -e {kept} ] || cp -a {quote(write.file.path)} {kept}"
+            yield f"keep {quote(write.file.path)} {kept}"
+
+
+def _rename(writes: Sequence[_Write]) -> Iterator[str]:
     for write in writes:
-        yield f"mv -f {_staged(write.file.path)} {quote(write.file.path)}"
+        yield f"rename {_staged(write.file.path)} {quote(write.file.path)}"
 
 
 # Staged files lie beside their targets, since a rename is atomic only within a file system. They
 # get owner and mode before their content, so that no secret is ever readable under a loose mode.
-_STAGE_FUNCTIONS = """staged_files=
-trap 'rm -rf "$stage"; eval "rm -f $staged_files"' EXIT
-stage_file() {
-    directory=${2%/*}
-    [ -d "$directory" ] || mkdir -p "$directory"
-    staged="$directory/.${2##*/}.agentfleet-new"
-    staged_files="$staged_files '$staged'"
-    rm -f "$staged"
-    (umask 077; : >"$staged")
-    chown "$3" "$staged"
-    chmod "$4" "$staged"
-    cat "$1" >"$staged" || fail "cannot write $2: is the disk full?"
+# A pre-image is whole or not there at all. Where a link leads to a directory, mv would move the
+# file into that.
+_FUNCTIONS = """put() { # SOURCE TARGET STAGED OWNER:GROUP MODE
+    mkdir -p "${2%/*}"
+    rm -f "$3"
+    (umask 077; set -C; : >"$3")
+    chown "$4" "$3"
+    chmod "$5" "$3"
+    cat "$1" >"$3" || fail "cannot write $2: is the disk full?"
+}
+keep() { # FOREIGN KEPT
+    if [ -e "$2" ] || [ -L "$2" ] || ! { [ -e "$1" ] || [ -L "$1" ]; }; then return 0; fi
+    rm -rf "$2.new"
+    cp -a "$1" "$2.new"
+    mv -f "$2.new" "$2"
+}
+rename() { # STAGED TARGET
+    if [ -L "$2" ] && [ -d "$2" ]; then rm -f "$2"; fi
+    mv -f "$1" "$2"
 }"""
 
 

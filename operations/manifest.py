@@ -60,7 +60,8 @@ def farewell(entries: Iterable[Entry], context: HostContext) -> tuple[list[str],
 
     A file that stood in our file's place before comes back. Directories go only when empty.
     """
-    ordered = sorted(entries, key=lambda e: (_ORDER.index(e.kind), e.name), reverse=False)
+    backwards = sorted(entries, key=lambda e: e.name, reverse=True)  # children before parents
+    ordered = sorted(backwards, key=lambda e: _ORDER.index(e.kind))
     says = [f"{entry.kind} {entry.name}: remove" for entry in ordered]
     lines = [_leave(entry, context) for entry in ordered]
     if any(entry.name.startswith("/etc/systemd/") for entry in ordered):
@@ -82,7 +83,12 @@ def _leave(entry: Entry, context: HostContext) -> str:
             return f"systemctl unmask {name}"
         case "file":
             old = quote(preimage(context, entry.name))
-            return f"if [ -e {old} ]; then mv -f {old} {name}; else rm -f {name}; fi"
+            directory = quote(entry.name.rpartition("/")[0] or "/")
+            return f"""if [ -e {old} ] || [ -L {old} ]; then
+    mkdir -p {directory}
+    mv -f {old} {name}
+else
+    rm -f {name}
+fi"""
         case _:
-            # Longest first would be needed for nested ones; `rmdir -p` would go too far.
             return f"rmdir {name} 2>/dev/null || true"

@@ -11,7 +11,7 @@ from facts.look import Look
 from facts.services import ServiceState, service_stem
 from fleet.resources import File, RestartPolicy, RunningService
 from operations.change import Change, Commands, HostContext, carry_out
-from operations.shell import quote
+from operations.shell import quote, words
 
 
 @operation()
@@ -109,7 +109,10 @@ def _judge_running(
         wrong.append("reload its definition")
     if not wrong:
         return None
-    return _Act(f"service {service.name}: {', '.join(wrong)}", f"bring start {name}")
+    # On a Mac a start is preceded by a stop, which a running job must not suffer for a flag.
+    only_flag = context.mac and wrong == ["enable"]
+    script = f"launchctl enable system/{name}" if only_flag else f"bring start {name}"
+    return _Act(f"service {service.name}: {', '.join(wrong)}", script)
 
 
 def _outdated(service: RunningService, now: ServiceState, current: Mapping[str, str]) -> str:
@@ -138,10 +141,11 @@ def _judge_notified(
         return None
     directory = quote(f"{context.state_dir}/notified")
     stamp = quote(f"{context.state_dir}/notified/{service_stem(service.name)}.stamp")
-    paths = " ".join(quote(path) for path in service.inputs)
+    digest = "shasum -a 256" if context.mac else "sha256sum"
+    note = f"{digest} {words(*current)}" if current else ":"
     script = f"""{service.notify} {quote(service.name)}
 mkdir -p {directory}
-sha256sum {paths} >{stamp}.new
+{note} >{stamp}.new
 mv -f {stamp}.new {stamp}"""
     return _Act(f"service {service.name}: take notice of {', '.join(service.inputs)}", script)
 

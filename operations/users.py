@@ -12,7 +12,8 @@ from operations.shell import quote
 _LINUX = """useradd --system --user-group --no-create-home --home-dir {home} \\
     --shell /usr/sbin/nologin --comment {comment} {name}"""
 # macOS has no useradd; ids below 500 are the system's. The first id is taken that neither a user
-# nor a group has.
+# nor a group has. UniqueID comes last: by it `id` knows the account, so that one whose creation was
+# interrupted counts as missing.
 _MAC = """taken=$( (dscl . -list /Users UniqueID; dscl . -list /Groups PrimaryGroupID) |
     awk '{{ print $NF }}')
 id=300
@@ -21,12 +22,13 @@ while echo "$taken" | grep -qx "$id"; do id=$((id + 1)); done
 dscl . -create /Groups/{name}
 dscl . -create /Groups/{name} PrimaryGroupID "$id"
 dscl . -create /Users/{name}
-dscl . -create /Users/{name} UniqueID "$id"
 dscl . -create /Users/{name} PrimaryGroupID "$id"
 dscl . -create /Users/{name} UserShell /usr/bin/false
 dscl . -create /Users/{name} NFSHomeDirectory {home}
 dscl . -create /Users/{name} RealName {comment}
-dscl . -create /Users/{name} IsHidden 1"""
+dscl . -create /Users/{name} IsHidden 1
+dscl . -create /Users/{name} UniqueID "$id"
+"""
 
 
 @operation()
