@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from fleet.kinds import broad_groups
 from fleet.model import Host
 from fleet.ssh import route
@@ -12,6 +14,8 @@ Groups = dict[str, list[tuple[str, dict[str, object]]]]
 
 def groups(target: Target) -> Groups:
     """Group → hosts with their connection data. Broad groups come first: the last one wins."""
+    # paramiko logs a traceback for a host that hangs up early; pyinfra reports it in one line.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     entries = {host.name: (host.name, _connection(host, target)) for host in target.fleet.hosts}
     broad: Groups = {}
     roles: Groups = {}
