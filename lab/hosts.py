@@ -1,0 +1,138 @@
+"""One host's files: its writable directory, who it is, and the keys it is known by."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.images.recipes import image
+from lab.layers import Builder, isolated
+from lab.paths import IMAGES, STANDINS
+from lab.place import Place
+from lab.shell import tail
+from lab.spec import LabHost
+
+IDENTITY = IMAGES / "identity.sh"
+HOST_KEY = "etc/ssh/ssh_host_ed25519_key.pub"
+HOSTS_BEGIN, HOSTS_END = "# the fleet, by the lab", "# end of the fleet"
+
+
+@dataclass(frozen=True)
+class HostFiles:
+    """Where a host's files are on this machine."""
+
+    directory: Path
+
+    @property
+    def upper(self) -> Path:
+        """Return what the host has written: all that makes it differ from its image."""
+        return self.directory / "upper"
+
+    @property
+    def made(self) -> Path:
+        """Return the mark of a host that is complete: the layers it was made on."""
+        return self.directory / "layers"
+
+    @property
+    def console(self) -> Path:
+        """Return the log of its console, of the last start."""
+        return self.directory / "console.log"
+
+    @property
+    def boot_env(self) -> Path:
+        """Return the file that host.sh reads."""
+        return self.directory / "boot.env"
+
+    @property
+    def lowers(self) -> str:
+        """Return the layers below, as overlayfs wants them."""
+        return self.made.read_text().strip()
+
+
+def host_files(place: Place, name: str) -> HostFiles:
+    """Return where a host of this lab has its files."""
+    return HostFiles(place.state / "hosts" / name)
+
+
+def prepare(files: HostFiles) -> None:
+    """Make the directories a mount needs, and empty the scratch one."""
+    shutil.rmtree(files.directory / "work", ignore_errors=True)
+    for name in ("upper", "work", "root"):
+        (files.directory / name).mkdir(parents=True, exist_ok=True)
+
+
+def create(place: Place, host: LabHost, hosts: tuple[LabHost, ...], builder: Builder) -> None:
+    """Make a pristine host from its image; a host that was made before stays as it is."""
+    files = host_files(place, host.name)
+    if files.made.exists():
+        refresh_hosts_file(files, place, hosts)
+        return
+    shutil.rmtree(files.directory, ignore_errors=True)
+    prepare(files)
+    table = files.directory / "hosts"
+    table.write_text(hosts_file(place, host.name, hosts))
+    lowers = ":".join(str(builder.path(layer)) for layer in image(host.kind))
+    standin = STANDINS / host.kind / "install.sh"
+    env = {
+        "LOWERS": lowers,
+        "UPPER": str(files.upper),
+        "WORK": str(files.directory / "work"),
+        "ROOT": str(files.directory / "root"),
+        "HOST": host.name,
+        "PORT": str(host.port),
+        "OS": host.os,
+        "KIND": host.kind,
+        "VARIANT": host.variant,
+        "STANDIN": str(standin) if standin.exists() else "",
+        "PUBLIC_KEY": str(place.key.with_suffix(".pub")),
+        "HOSTS": str(table),
+    }
+    done = subprocess.run(
+        [*isolated(), "sh", str(IDENTITY)],
+        check=False,
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise LabError(f"{host.name} could not be made:\n{tail(done)}")
+    files.made.write_text(lowers + "\n")
+
+
+def hosts_file(place: Place, name: str, hosts: tuple[LabHost, ...]) -> str:
+    """Return a host's /etc/hosts: every host of the fleet by its tailnet address."""
+    return (
+        f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost ip6-loopback\n"
+        f"{_block(place, hosts)}"
+    )
+
+
+def _block(place: Place, hosts: tuple[LabHost, ...]) -> str:
+    lines = [f"{place.tailnet(host)} {host.name}" for host in hosts]
+    return "\n".join([HOSTS_BEGIN, *lines, HOSTS_END]) + "\n"
+
+
+def refresh_hosts_file(files: HostFiles, place: Place, hosts: tuple[LabHost, ...]) -> None:
+    """Bring the fleet's lines of a halted host's /etc/hosts up to date; keep all others."""
+    file = files.upper / "etc/hosts"
+    if not file.is_file():
+        return
+    text = file.read_text()
+    before, begin, rest = text.partition(HOSTS_BEGIN + "\n")
+    _, end, after = rest.partition(HOSTS_END + "\n")
+    if begin and end:
+        wanted = before + _block(place, hosts) + after
+        if wanted != text:
+            file.write_text(wanted)
+
+
+def host_key(files: HostFiles) -> str | None:
+    """Return a host's public key, without its comment."""
+    try:
+        kind, key = (files.upper / HOST_KEY).read_text().split()[:2]
+    except (OSError, ValueError):
+        return None
+    return f"{kind} {key}"
