@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from facts.look import Look
 from fleet.daemons import daemon
 from fleet.model import Os
 from fleet.pins import artifact
 from fleet.resources import (
+    NO_MANAGER,
     Build,
     Directory,
     File,
@@ -74,6 +76,11 @@ def resources(view: HostView) -> Resources:
         builds=builds,
         services=tuple(running for _, running in daemons),
     )
+
+
+def unavailable(view: HostView, look: Look) -> str:
+    """A Mac without Homebrew and MacPorts has nothing to install or build icecream with."""
+    return NO_MANAGER if view.host.is_mac and look.system.manager is None else ""
 
 
 def _users(view: HostView, built_here: bool) -> tuple[User, ...]:

@@ -13,13 +13,15 @@ from operations.change import Change, HostContext
 
 
 def differences(view: HostView, look: Look) -> tuple[str, ...]:
-    """One line for each change that a run would make now, pending ones included.
+    """One line for each change that a run would make now, pending and skipped ones included.
 
     Raises RefusedError where a run would refuse.
     """
     lines: list[str] = []
     for name, want in wanted(view).items():
-        if not unavailable(capability(name), view, look):
+        if reason := unavailable(capability(name), view, look):
+            lines.append(f"{name}: skipped, {reason}")
+        else:
             lines += _said(_plans(want, context_of(name, view), look))
     context = context_of("leftovers", view)
     leaving = leftovers.plan(frozenset(view.capabilities), context, look)

@@ -22,6 +22,9 @@ class Manager(StrEnum):
     PORT = "port"
 
 
+NO_MANAGER = "this Mac has neither Homebrew nor MacPorts: install MacPorts and run again"
+
+
 @dataclass(frozen=True)
 class File:
     """A regular file: its bytes and who may read them.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pyinfra.api import operation
 
 from facts.look import Look
-from fleet.resources import Manager, Package
+from fleet.resources import NO_MANAGER, Manager, Package
 from operations.change import Change, Commands, HostContext, RefusedError, carry_out
 from operations.shell import words
 
@@ -51,12 +51,12 @@ def ensure(packages: tuple[Package, ...], context: HostContext) -> Commands:
 def plan(packages: tuple[Package, ...], look: Look) -> Change | None:
     """The packages that are missing under this host's manager.
 
-    A Mac without a manager gets none of them; whoever calls reports that (`absent_manager`).
+    A Mac without a manager gets none of them, which stays pending.
     """
     manager = look.system.manager
     if manager is None:
         if look.system.kernel == "Darwin":
-            return None
+            return Change((), "", pending=(_without_manager(packages),))
         raise RefusedError("the host has neither pacman nor apt-get; its os is not one we know")
     missing = tuple(
         name for p in packages if (name := p.under(manager)) and name not in look.packages
@@ -65,3 +65,8 @@ def plan(packages: tuple[Package, ...], look: Look) -> Change | None:
         return None
     says = tuple(f"package {name}: install with {manager.value}" for name in missing)
     return Change(says, _INSTALL[manager].format(names=words(*missing)))
+
+
+def _without_manager(packages: tuple[Package, ...]) -> str:
+    names = ", ".join(package.name for package in packages if package.under(Manager.PORT))
+    return f"packages {names}: skipped, {NO_MANAGER}"
