@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyinfra import config, host, logger, state
+from pyinfra import host, logger, state
 from pyinfra.api import Host, State
 from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
 
@@ -129,7 +129,7 @@ def _announce(operation: str, context: HostContext, change: Change) -> None:
     """Tell what changes, with diffs where they are wanted."""
     for line in (*change.says, *change.pending):
         _tell((host.name, f"{context.capability}: {line}"), logger.info, host.print_prefix)
-    for diff in change.diffs if config.DIFF else ():
+    for diff in change.diffs if state.config.DIFF else ():
         _tell((host.name, diff), logger.info)
     _record(operation, context, change)
 
