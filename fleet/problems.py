@@ -18,7 +18,7 @@ class Problem:
     """One fault of one file.
 
     `line` counts from 1; 0 means that no line is to blame (a file that cannot be read).
-    `key` is the path to the value, such as `hosts.rpi1.role`; empty for the whole file.
+    `key` is the path to the value, such as `hosts.NAME.role`; empty for the whole file.
     """
 
     file: str
@@ -104,7 +104,7 @@ def shorten(text: str) -> str:
 
 
 def show_path(path: Iterable[str | int]) -> str:
-    """Return a key path such as `hosts.rpi1.without[0]`; odd keys are quoted."""
+    """Return a key path such as `hosts.NAME.without[0]`; odd keys are quoted."""
     text = ""
     for part in path:
         if isinstance(part, int):

@@ -1,0 +1,55 @@
+"""What every host gets, as files that are read in review: hosts/HOST.txt, one a host.
+
+`fleet.yaml` and `fleet.lock.yaml` here are a fixed copy of a fleet whose addresses are all learned;
+`python -m tests.golden.update` writes the files anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from fleet.commands.render import access, listing, shown
+from fleet.lock import lock_path, read_artifacts_lock, read_fleet_lock
+from fleet.model import load_fleet
+from fleet.plan import view_of, wanted
+from fleet.resources import File
+from fleet.target import REAL, ROOT, Target, artifacts_file
+from fleet.view import HostView
+
+HERE = Path(__file__).resolve().parent
+HOSTS = HERE / "hosts"
+FLEET = HERE / "fleet.yaml"
+UPDATE = "make golden  (or: python -m tests.golden.update)"
+
+
+def target() -> Target:
+    """Return the fleet of the golden files, with the repository's pins."""
+    lock = read_fleet_lock(lock_path(FLEET))
+    return Target(REAL, load_fleet(FLEET), None, read_artifacts_lock(artifacts_file()), ROOT, lock)
+
+
+@cache
+def views() -> dict[str, HostView]:
+    """Return every host of the golden fleet by name."""
+    found = target()
+    return {host.name: view_of(found, host.name) for host in found.fleet.hosts}
+
+
+def files(view: HostView) -> Iterator[File]:
+    """Every file that the host gets, in the order of the run."""
+    return (file for want in wanted(view).values() for file in want.files)
+
+
+@cache
+def render() -> Mapping[str, bytes]:
+    """Return host name → the bytes of its golden file."""
+    return {name: _text(view) for name, view in views().items()}
+
+
+def _text(view: HostView) -> bytes:
+    parts = [listing(view).encode()]
+    for file in files(view):
+        parts.append(f"==> {file.path} ({access(file)})\n".encode() + shown(file))
+    return b"\n".join(parts)
