@@ -92,7 +92,8 @@ def _users(view: HostView, built_here: bool) -> tuple[User, ...]:
 
 def _directories(view: HostView, built_here: bool) -> tuple[Directory, ...]:
     user = view.settings.icecc_user
-    environments = Directory(view.settings.icecc_env_dir, owner=user, group=user)
+    # iceccd itself sets this mode at every start (cleanup_cache in daemon/environment.cpp).
+    environments = Directory(view.settings.icecc_env_dir, mode="0775", owner=user, group=user)
     return (environments, Directory(_build_dir(view))) if built_here else (environments,)
 
 
