@@ -17,7 +17,7 @@ _QUERIES = {
         " | sed -n 's/^installed //p'"
     ),
     Manager.BREW: (
-        "for name in {names}; do for keg in /usr/local/Cellar/$name/*/; do"
+        'for name in {names}; do for keg in /usr/local/Cellar/"$name"/*/; do'
         ' [ -d "$keg" ] && keg=${{keg%/}} && echo "$name ${{keg##*/}}"; done; done'
     ),
     Manager.PORT: (

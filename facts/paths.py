@@ -39,7 +39,7 @@ sums=$({digest})
 printf '%s\\n' "$sums"
 echo contents
 revealed={revealed}
-printf '%s\\n' "$sums" | grep -vxF {expected} | while read -r sum path; do
+printf '%s\\n' "$sums" | grep -vxF {expected} | while read -r _ path; do
     case "$revealed" in *"
 $path
 "*)

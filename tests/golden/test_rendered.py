@@ -1,0 +1,244 @@
+"""What is rendered is sound in its own language: shell, plist, unit, PKGBUILD, newsyslog."""
+
+from __future__ import annotations
+
+import plistlib
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from facts.look import Look
+from facts.paths import PathsProbe
+from facts.probe import compose
+from facts.services import ServicesProbe, ServiceState
+from facts.system import System
+from fleet.drift import differences
+from fleet.plan import context_of, wanted
+from fleet.resources import File, Manager
+from fleet.view import HostView
+from operations import artifacts, builds, files, leftovers, packages, services, settings, users
+from operations.change import Change, wrap
+from operations.manifest import manifest
+from tests.golden import files as files_of
+from tests.golden import views
+
+SHELLCHECK = Path(sys.executable).with_name("shellcheck")
+EXCLUDED = {
+    "SC1091": "os-release is the host's",
+    "SC2034": "the counter of a bounded retry loop is not used",
+    "SC2043": "a list of one service is a list",
+}
+UNIT_MAY_REPEAT = {"Environment", "ExecStartPre"}
+
+
+def _every(suffix: str) -> list[tuple[str, File]]:
+    """Each distinct file of that kind, with the name of the first host that has it."""
+    found: dict[tuple[str, bytes], tuple[str, File]] = {}
+    for name, view in views().items():
+        for file in files_of(view):
+            if file.path.endswith(suffix):
+                found.setdefault((file.path, file.content), (name, file))
+    return list(found.values())
+
+
+def _ids(cases: list[tuple[str, File]]) -> list[str]:
+    return [f"{name}:{Path(file.path).name}" for name, file in cases]
+
+
+def _bare(view: HostView, manager: Manager | None) -> Look:
+    """A host on which nothing is there yet."""
+    asked = context_of("look", view).asked
+    paths = next(probe for probe in asked if isinstance(probe, PathsProbe))
+    units = next(probe for probe in asked if isinstance(probe, ServicesProbe))
+    everything = wanted(view).values()
+    return Look(
+        system=System(kernel="Darwin" if view.host.is_mac else "Linux", manager=manager),
+        services={name: ServiceState() for name in units.names},
+        values={setting.name: "" for want in everything for setting in want.settings},
+        asked_paths=frozenset(paths.paths),
+    )
+
+
+def _managers(view: HostView) -> tuple[Manager, ...]:
+    if view.host.is_mac:
+        return (Manager.BREW, Manager.PORT)
+    return (Manager.PACMAN,) if view.host.os == "arch" else (Manager.APT,)
+
+
+def _changes(view: HostView, look: Look) -> Iterator[Change | None]:
+    """All that a first run does, and a goodbye to everything."""
+    for name, want in wanted(view).items():
+        context = context_of(name, view)
+        yield services.plan_masks(want.masked, look)
+        yield packages.plan(want.packages, look)
+        yield users.plan(want.users, context, look)
+        yield files.plan(want, context, look)
+        yield settings.plan(want.settings, look)
+        yield services.plan(want.services, want.files, context, look)
+        for build in want.builds:
+            yield builds.plan(build, look)
+            receipt = artifacts.receive(build.artifact, "/tmp/parcel", context)  # noqa: S108
+            yield Change(("artifact",), receipt)
+    carried = {f"old-{name}": manifest(name, want) for name, want in wanted(view).items()}
+    nobody = context_of("leftovers", view)
+    empty = type(nobody)("leftovers", nobody.mac, nobody.state_dir, nobody.asked)
+    yield leftovers.plan(frozenset(), empty, Look(manifests=carried))
+
+
+@cache
+def _scripts() -> Mapping[str, bytes]:
+    """Every script that reaches a host or is sent to it, each distinct one once, by what it is."""
+    found: dict[bytes, str] = {}
+    for name, view in views().items():
+        for file in files_of(view):
+            if file.content.startswith(b"#!/bin/sh"):
+                found.setdefault(file.content, f"{name}{file.path}")
+            if file.check:
+                check = f"#!/bin/sh\n{file.check.replace('{path}', '/staged')}\n"
+                found.setdefault(check.encode(), f"{name}{file.path}.check")
+        look = "#!/bin/sh\n" + compose(context_of("look", view).asked)
+        found.setdefault(look.encode(), f"{name}/look")
+        for manager in _managers(view):
+            for number, change in enumerate(_changes(view, _bare(view, manager))):
+                if change and change.script:
+                    script = f"#!/bin/sh\n{wrap(change.script)}".encode()
+                    found.setdefault(script, f"{name}/{manager.value}-{number}-{change.says[0]}")
+    return {re.sub(r"[^A-Za-z0-9.-]+", "_", what): script for script, what in found.items()}
+
+
+def test_every_kind_of_script_is_among_those_checked() -> None:
+    names = " ".join(_scripts())
+    for kind in ("stamp", "with-interface", "look", "build", "apt-", "pacman-", "brew-", "port-"):
+        assert kind in names
+    assert len(_scripts()) > 40
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash --posix"])
+def test_scripts_parse(shell: str) -> None:
+    if not shutil.which(shell.split()[0]):
+        pytest.skip(f"there is no {shell} here")
+    for name, script in _scripts().items():
+        run = subprocess.run([*shell.split(), "-n"], input=script, capture_output=True, check=False)
+        assert (run.returncode, run.stderr) == (0, b""), name
+
+
+def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
+    for name, script in _scripts().items():
+        (tmp_path / name).write_bytes(script)
+    paths = sorted(tmp_path.iterdir())
+    half = len(paths) // 2
+    running = [
+        subprocess.Popen(
+            [SHELLCHECK, "-s", "sh", "-f", "gcc", "-e", ",".join(EXCLUDED), *chosen],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for chosen in (paths[:half], paths[half:])
+    ]
+    said = "".join(process.communicate(timeout=60)[0] for process in running)
+    assert said.replace(f"{tmp_path}/", "") == ""
+
+
+PLISTS = _every(".plist")
+
+
+@pytest.mark.parametrize(("name", "file"), PLISTS, ids=_ids(PLISTS))
+def test_plists_are_complete_launch_daemons(name: str, file: File) -> None:
+    job = plistlib.loads(file.content)
+    assert f"{job['Label']}.plist" == Path(file.path).name
+    assert (file.mode, file.owner, file.group) == ("0644", "root", "0"), "launchd refuses others"
+    assert {"ProgramArguments", "RunAtLoad", "KeepAlive", "EnvironmentVariables"} <= job.keys()
+    assert all(isinstance(word, str) for word in job["ProgramArguments"])
+    assert job["ProgramArguments"][0].startswith("/")
+    assert all(entry.startswith("/") for entry in job["EnvironmentVariables"]["PATH"].split(":"))
+    for stream in ("StandardOutPath", "StandardErrorPath"):
+        assert job[stream].startswith("/var/log/")
+
+
+UNITS = _every(".service")
+
+
+@pytest.mark.parametrize(("name", "file"), UNITS, ids=_ids(UNITS))
+def test_units_say_what_they_mean(name: str, file: File) -> None:
+    sections = _unit(file.content.decode())
+    assert list(sections) == ["Unit", "Service", "Install"]
+    for section, lines in sections.items():
+        counts = Counter(key for key, _ in lines)
+        repeated = {key for key, count in counts.items() if count > 1} - UNIT_MAY_REPEAT
+        assert not repeated, f"[{section}] of {file.path}"
+        for key, value in lines:
+            assert not re.search(r"%(?!%)", value.replace("%%", "")), f"{key}: a specifier"
+            if key.startswith("Exec"):
+                assert re.match(r"\+?/", value), f"{key} is not absolute"
+                assert not re.search(r"\$(?!\$)", value.replace("$$", "")), f"{key}: a variable"
+
+
+def _unit(text: str) -> dict[str, list[tuple[str, str]]]:
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for line in text.splitlines():
+        if match := re.fullmatch(r"\[(\w+)\]", line):
+            current = sections.setdefault(match[1], [])
+        elif line and not line.startswith("#"):
+            key, value = line.split("=", 1)
+            assert re.fullmatch(r"[A-Z][A-Za-z]+", key), line
+            current.append((key, value))
+    return sections
+
+
+def test_every_exception_from_hardening_has_its_reason() -> None:
+    for _, file in UNITS:
+        lines = file.content.decode().splitlines()
+        for number, line in enumerate(lines):
+            if line.startswith(("ReadWritePaths=", "UMask=0022", "CapabilityBoundingSet=CAP")):
+                assert lines[number - 1].startswith("# "), f"{file.path}: {line}"
+
+
+@pytest.mark.parametrize(("name", "file"), _every("PKGBUILD"))
+def test_pkgbuilds_parse_and_pin_their_source(name: str, file: File) -> None:
+    run = subprocess.run(["bash", "-n"], input=file.content, capture_output=True, check=False)
+    assert (run.returncode, run.stderr) == (0, b"")
+    printed = subprocess.run(
+        ["bash", "-c", 'source /dev/stdin; echo "$pkgname $pkgver ${#source[@]} ${sha256sums[*]}"'],
+        input=file.content,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    assert re.fullmatch(r"icecream \S+ 1 [0-9a-f]{64}\n", printed)
+
+
+ROTATIONS = [(n, f) for n, f in _every(".conf") if f.path.startswith("/etc/newsyslog.d/")]
+
+
+@pytest.mark.parametrize(("name", "file"), ROTATIONS)
+def test_newsyslog_lines_have_their_fields(name: str, file: File) -> None:
+    lines = [line.split() for line in file.content.decode().splitlines() if line[0] != "#"]
+    assert lines
+    for path, mode, count, size, when, flags, pidfile, signal in lines:
+        assert path.startswith("/var/log/")
+        assert re.fullmatch(r"[0-7]{3}", mode)
+        assert all(number.isdigit() for number in (count, size, signal))
+        assert when == "*"
+        assert set(flags) <= set("BCDGJNUWZ-")
+        assert pidfile.startswith("/var/run/")
+
+
+def test_what_is_managed_says_so() -> None:
+    for name, view in views().items():
+        for file in files_of(view):
+            head = b"\n".join(file.content.splitlines()[:4])
+            assert b"Managed by agentfleet (templates/" in head, f"{name}: {file.path}"
+
+
+def test_a_bare_host_differs_in_everything() -> None:
+    for name, view in views().items():
+        for manager in _managers(view):
+            said = "\n".join(differences(view, _bare(view, manager)))
+            for file in files_of(view):
+                assert f"file {file.path}: create" in said, name
