@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 # pyinfra_cli patches the standard library for gevent, so it comes before everything it patches.
-from pyinfra_cli.main import cli  # isort: skip
+from pyinfra_cli.main import main as run_pyinfra  # isort: skip
 from pyinfra.connectors.ssh import SSHConnector
 
 CALLS = {"run_shell_command": "shell", "put_file": "put", "get_file": "get"}
@@ -44,7 +44,7 @@ def main() -> None:
     count_calls(counts)
     sys.argv = ["pyinfra", *arguments]
     try:
-        cli()
+        run_pyinfra()
     finally:
         Path(path).write_text(json.dumps(counts, indent=2, sort_keys=True))
 

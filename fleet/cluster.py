@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from fleet.settings import settings_for
 from fleet.ssh import ask, route
 from fleet.target import Target
 
-CONSOLE_PORT = 8766
 TIMEOUT_S = 10.0
 
 # From listcs in scheduler/scheduler.cpp: ` NODE (IP:PORT) [PLATFORM] speed=0.00 jobs=0/8 load=0`
@@ -32,8 +32,10 @@ def nodes(target: Target) -> tuple[Node, ...]:
 
     Raises ConnectionError when the scheduler's host or the scheduler does not answer.
     """
-    way = route(target.fleet.scheduler_host, target)
-    answer = ask(way, "127.0.0.1", CONSOLE_PORT, "listcs\nquit\n", TIMEOUT_S)
+    host = target.fleet.scheduler_host
+    # Bound to its interface alone, not to loopback; the console is one port above the scheduler.
+    address, port = host.addresses.tailnet or host.name, settings_for(host.role).scheduler_port + 1
+    answer = ask(route(host, target), address, port, "listcs\nquit\n", TIMEOUT_S)
     if "200 done" not in answer.stdout:
         reason = answer.stderr or "the scheduler's console says nothing"
         raise ConnectionError(f"{target.fleet.scheduler}: {reason}")
