@@ -1,0 +1,74 @@
+"""The lab for tests: nine hosts of its own, converged once, brought back for each module."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from fleet.target import LAB, Target, load_target
+from lab.api import Lab
+from tests.lab.runs import NAME, Run, converge
+
+CONVERGED = "converged"
+HERE = os.path.dirname(__file__)  # noqa: PTH120 - compared with pytest's strings
+WHY_NOT = (
+    "the lab needs Linux"
+    if sys.platform != "linux"
+    else "the lab needs root"
+    if os.geteuid() != 0
+    else ""
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this directory needs the lab: marked, and skipped with the reason."""
+    for item in items:
+        if str(item.path).startswith(HERE):
+            item.add_marker(pytest.mark.lab)
+            if WHY_NOT:
+                item.add_marker(pytest.mark.skip(reason=WHY_NOT))
+
+
+@pytest.fixture(scope="session")
+def first_run() -> Iterator[Run]:
+    """The run that brings nine pristine hosts to their state; the lab is gone afterwards."""
+    lab = Lab(NAME)
+    lab.destroy()
+    lab.up()
+    try:
+        run = converge()
+        assert run.code == 0, run.output
+        lab.snapshot(CONVERGED)
+        yield run
+    finally:
+        lab.destroy()
+
+
+_dirty_since: list[str] = []  # the module that has used the hosts since they were restored
+
+
+@pytest.fixture(scope="module")
+def lab(first_run: Run, request: pytest.FixtureRequest) -> Lab:
+    """The converged lab, as it was after the first run when a module begins."""
+    lab = Lab(NAME)
+    if _dirty_since:
+        lab.restore(CONVERGED)
+    _dirty_since.append(request.module.__name__)
+    return lab
+
+
+@pytest.fixture(scope="module")
+def target(lab: Lab, monkeypatch_module: pytest.MonkeyPatch) -> Target:
+    """The test lab for our own functions."""
+    monkeypatch_module.setenv("FLEET_LAB", NAME)
+    return load_target(LAB)
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
+    """pytest's monkeypatch, for a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch

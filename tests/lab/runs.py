@@ -1,0 +1,89 @@
+"""pyinfra runs over the test lab, with everything a test wants to know of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleet.target import LAB, ROOT
+
+NAME = "test"  # beside a demo lab that may be up
+LONGEST_S = 900
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended: `changes` by host, `counts` of remote executions by host."""
+
+    code: int
+    output: str
+    changes: dict[str, list[str]]
+    counts: dict[str, int]
+
+
+def environment(fleet_file: Path | None = None) -> dict[str, str]:
+    """What a process needs to work on the test lab, perhaps with another fleet file."""
+    found = {**os.environ, "FLEET_LAB": NAME, "FLEET_TARGET": LAB, "PYINFRA_PROGRESS": "off"}
+    return found | ({"FLEET_FILE": str(fleet_file)} if fleet_file else {})
+
+
+def start(
+    *arguments: str, fleet_file: Path | None = None, deploy: str = "deploy.py", scratch: Path
+) -> subprocess.Popen[str]:
+    """A run in the background that leaves its records in `scratch`."""
+    command = [sys.executable, "-m", "bench.counted", str(scratch / "counts.json")]
+    return subprocess.Popen(
+        [*command, "lab/inventory.py", deploy, *arguments],
+        cwd=ROOT,
+        env=environment(fleet_file) | {"FLEET_RECORDS": str(scratch / "records")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def converge(
+    *arguments: str, fleet_file: Path | None = None, deploy: str = "deploy.py", dry: bool = False
+) -> Run:
+    """Run to the end; `dry` plans only, otherwise changes are made without asking."""
+    how = "--dry" if dry else "-y"
+    with tempfile.TemporaryDirectory() as directory:
+        scratch = Path(directory)
+        process = start(how, *arguments, fleet_file=fleet_file, deploy=deploy, scratch=scratch)
+        output, _ = process.communicate(timeout=LONGEST_S)
+        counts = json.loads((scratch / "counts.json").read_text())
+        changes = _changes(scratch / "records")
+    return Run(
+        process.returncode,
+        output,
+        changes,
+        {host: sum(kinds.values()) for host, kinds in counts.items()},
+    )
+
+
+def fleet(*arguments: str, fleet_file: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The `fleet` command on the test lab."""
+    return subprocess.run(
+        [sys.executable, "-m", "fleet", "--lab", *arguments],
+        cwd=ROOT,
+        env=environment(fleet_file),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST_S,
+    )
+
+
+def _changes(records: Path) -> dict[str, list[str]]:
+    changes: dict[str, list[str]] = {}
+    for line in records.read_text().splitlines() if records.exists() else ():
+        record: dict[str, Any] = json.loads(line)
+        changes.setdefault(record["host"], []).extend(record["changes"])
+    return changes
