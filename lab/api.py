@@ -24,6 +24,7 @@ from lab.spec import LabHost, chosen, lab_hosts
 from lab.status import HostStatus, look
 
 PARALLEL = 4  # hosts made or started at once
+HOST_MEGABYTES = 100  # what a host writes until it is of use, about
 DEFAULT_TAG = "default"
 
 
@@ -76,13 +77,12 @@ class Lab:
             remote.write_key(self.place)
             if emulated:
                 binfmt.acquire(self.name)
-            builder = self._builder()
-            builder.ensure([layer for host in wanted for layer in image(host.kind)])
+            lowers = self._build(wanted)
             if not network.switch_is_complete(self.place):
                 self._stop_all()
                 network.ensure_switch(self.place)
             halted = [host for host in wanted if not boot.is_alive(self.place, host.name)]
-            self._start(halted, builder)
+            self._start(halted, lowers)
             self._await(wanted)
 
     def down(self) -> None:
@@ -177,16 +177,27 @@ class Lab:
         """Take that disk away."""
         disks.unlimit(self.place, host, path)
 
-    def _builder(self) -> Builder:
-        return Builder(cache_dir(), self.reporter)
+    def _build(self, hosts: Sequence[LabHost]) -> dict[str, str]:
+        """Build the images of these hosts; return what each kind's overlay stands on."""
+        images = {host.kind: image(host.kind) for host in hosts}
+        builder = Builder(cache_dir(), self.reporter)
+        builder.ensure([layer for stack in images.values() for layer in stack])
+        return {
+            kind: ":".join(str(builder.path(layer)) for layer in stack)
+            for kind, stack in images.items()
+        }
 
     def _lock(self) -> AbstractContextManager[None]:
         return locked(RUN / f"{self.name}.lock", self.reporter.say)
 
-    def _start(self, hosts: Sequence[LabHost], builder: Builder) -> None:
+    def _start(self, hosts: Sequence[LabHost], lowers: dict[str, str]) -> None:
         if hosts:
-            with self.reporter.step(f"starting {len(hosts)} hosts"):
-                _each(lambda host: create(self.place, host, self.hosts, builder), hosts)
+            what = f"{len(hosts)} hosts"
+            preflight.require_space(
+                self.place.state, HOST_MEGABYTES * len(hosts), what, "AGENTFLEET_LAB_STATE"
+            )
+            with self.reporter.step(f"starting {what}"):
+                _each(lambda host: create(self.place, host, self.hosts, lowers[host.kind]), hosts)
                 remote.write_ssh_files(self.place, self.hosts)
                 remote.hang_up(self.place, [host.name for host in hosts])
                 _each(lambda host: boot.start(self.place, host), hosts)

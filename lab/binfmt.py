@@ -20,39 +20,39 @@ _MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\x
 # descriptor and the credentials, without which sudo does not work.
 REGISTRATION = f":{ENTRY.name}:M::{_MAGIC}:{_MASK}:{QEMU}:FPOC"
 _STATE = RUN / "binfmt"
+USERS = _STATE / "users"  # a file for each lab that needs the entry
+MADE = _STATE / "made"  # it is the lab's, not the machine's
 _LOCK = RUN / "binfmt.lock"
 
 
 def acquire(user: str) -> None:
     """Make sure of the entry on behalf of a lab."""
     with locked(_LOCK):
-        users = _STATE / "users"
-        users.mkdir(parents=True, exist_ok=True)
+        USERS.mkdir(parents=True, exist_ok=True)
         if not (MOUNT / "register").exists():
             (_STATE / "mounted").touch()
             run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(MOUNT)])
         if not ENTRY.exists():
             if not QEMU.exists():
                 raise LabError(f"{QEMU} is missing: install qemu-user-static")
-            (_STATE / "made").touch()
+            MADE.touch()
             (MOUNT / "register").write_text(REGISTRATION)
-        (users / user).touch()
+        (USERS / user).touch()
 
 
 def release(user: str) -> None:
     """A lab needs the entry no more; the last one removes what the lab made."""
-    users = _STATE / "users"
-    if not users.exists():
+    if not USERS.exists():
         return
     with locked(_LOCK):
-        (users / user).unlink(missing_ok=True)
-        if any(users.iterdir()):
+        (USERS / user).unlink(missing_ok=True)
+        if any(USERS.iterdir()):
             return
-        if (_STATE / "made").exists() and ENTRY.exists():
+        if MADE.exists() and ENTRY.exists():
             ENTRY.write_text("-1")
-        (_STATE / "made").unlink(missing_ok=True)
+        MADE.unlink(missing_ok=True)
         if (_STATE / "mounted").exists():
             run(["umount", str(MOUNT)], check=False)
             (_STATE / "mounted").unlink()
-        users.rmdir()
+        USERS.rmdir()
         _STATE.rmdir()

@@ -25,7 +25,7 @@ def start(place: Place, host: LabHost) -> None:
         f"CGROUPS='{' '.join(str(group) for group in groups)}'\n"
         f"LOWERS='{files.lowers}'\n"
         f"NAMESPACE='{place.namespace(host)}'\n"
-        f"HOSTNAME='{host.name}'\n"
+        f"HOST='{host.name}'\n"
         f"CGROUP_V1='{'' if cgroups.is_v2() else 'yes'}'\n"
     )
     # A session of its own: the host outlives this command, and a Ctrl-C does not reach it.

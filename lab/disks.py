@@ -48,4 +48,5 @@ def _inside(place: Place, name: str) -> list[str]:
     pid = boot.first_process(place, name)
     if pid is None:
         raise LabError(f"{name} is off: a disk can only be limited on a running host")
-    return ["nsenter", "--target", str(pid), "--mount", "--root"]
+    # Its process namespace too: mount and umount read /proc/self there.
+    return ["nsenter", "--target", str(pid), "--mount", "--pid", "--root"]

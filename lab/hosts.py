@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.images.recipes import image
-from lab.layers import Builder, isolated
 from lab.paths import IMAGES, STANDINS
 from lab.place import Place
-from lab.shell import tail
+from lab.shell import isolated, tail
 from lab.spec import LabHost
 
 IDENTITY = IMAGES / "identity.sh"
@@ -63,8 +61,8 @@ def prepare(files: HostFiles) -> None:
         (files.directory / name).mkdir(parents=True, exist_ok=True)
 
 
-def create(place: Place, host: LabHost, hosts: tuple[LabHost, ...], builder: Builder) -> None:
-    """Make a pristine host from its image; a host that was made before stays as it is."""
+def create(place: Place, host: LabHost, hosts: tuple[LabHost, ...], lowers: str) -> None:
+    """Make a pristine host above the layers `lowers`; one that was made before stays as it is."""
     files = host_files(place, host.name)
     if files.made.exists():
         refresh_hosts_file(files, place, hosts)
@@ -73,7 +71,6 @@ def create(place: Place, host: LabHost, hosts: tuple[LabHost, ...], builder: Bui
     prepare(files)
     table = files.directory / "hosts"
     table.write_text(hosts_file(place, host.name, hosts))
-    lowers = ":".join(str(builder.path(layer)) for layer in image(host.kind))
     standin = STANDINS / host.kind / "install.sh"
     env = {
         "LOWERS": lowers,

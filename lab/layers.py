@@ -5,21 +5,25 @@ read-only layers and one writable directory. A layer whose recipe did not change
 again; one whose recipe changed has another name.
 """
 
+import functools
 import hashlib
 import inspect
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.errors import LabError
 from lab.locks import locked
 from lab.paths import IMAGES
+from lab.preflight import require_space
 from lab.progress import Reporter
+from lab.shell import isolated
 from lab.sources import Apt
 
 FORMAT = 1  # raise it when layers built before cannot be used any more
@@ -46,9 +50,9 @@ class Layer:
     toolbelt: "Layer | None" = None  # native programs borrowed while a foreign root is configured
     megabytes: int = 100  # about, for the check of free space
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
-        """Return the digest of the recipe and of all below it."""
+        """The digest of the recipe and of all below it; once asked for, it stays."""
         return _key(self)
 
     @property
@@ -80,6 +84,8 @@ class Builder:
     cache: Path
     reporter: Reporter
     _apts: dict[tuple[str, ...], Apt] = field(default_factory=dict)
+    _running: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    _stopped: bool = False
 
     def apt(self, arch: str, foreign: tuple[str, ...] = ()) -> Apt:
         """Return apt for an architecture; one per build, so that lists are fetched once."""
@@ -114,9 +120,11 @@ class Builder:
         pending = self.missing(wanted)
         if not pending:
             return
-        self._check_space(pending)
+        need = sum(layer.megabytes for layer in pending)
+        what = f"building {len(pending)} image layers"
+        require_space(self.cache, need, what, "AGENTFLEET_CACHE")
         running: dict[Future[None], Layer] = {}
-        with ThreadPoolExecutor(PARALLEL_BUILDS) as pool:
+        with ThreadPoolExecutor(PARALLEL_BUILDS) as pool, self._ending_builds():
             while pending or running:
                 busy = {*pending, *running.values()}
                 for layer in [p for p in pending if not busy.intersection(p.needs)]:
@@ -125,22 +133,18 @@ class Builder:
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     running.pop(future)
-                    try:
-                        future.result()
-                    except BaseException:
-                        pending.clear()
-                        raise
+                    future.result()
 
-    def _check_space(self, layers: list[Layer]) -> None:
-        self.cache.mkdir(parents=True, exist_ok=True)
-        need = sum(layer.megabytes for layer in layers)
-        free = shutil.disk_usage(self.cache).free // 2**20
-        if free < need:
-            raise LabError(
-                f"not enough disk space: building {len(layers)} image layers needs about {need} MB "
-                f"in {self.cache}, {free} MB are free.\nFree some, or point AGENTFLEET_CACHE to a "
-                "directory on a larger disk."
-            )
+    @contextmanager
+    def _ending_builds(self) -> Iterator[None]:
+        """When something fails or a person interrupts, end the builds that still run."""
+        try:
+            yield
+        except BaseException:
+            self._stopped = True
+            for build in self._running:
+                build.kill()
+            raise
 
     def _build(self, layer: Layer) -> None:
         target = self.path(layer)
@@ -178,30 +182,25 @@ class Builder:
             "INPUTS": str(work / "inputs"),
             "TOOLBELT": str(self.path(layer.toolbelt)) if layer.toolbelt else "",
         }
-        log = work / "build.log"
+        self._run_build(env, work / "build.log", layer)
+
+    def _run_build(self, env: dict[str, str], log: Path, layer: Layer) -> None:
         with log.open("w") as output:
-            done = subprocess.run(
+            build = subprocess.Popen(
                 [*isolated(), "sh", str(BUILD_SCRIPT)],
-                check=False,
                 env={**os.environ, **env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        if done.returncode != 0:
+            self._running.append(build)
+            if self._stopped:
+                build.kill()
+            code = build.wait()
+            self._running.remove(build)
+        if code != 0:
             lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
             end = "\n".join(f"  {line}" for line in lines)
             raise LabError(
                 f"image layer {layer.name} could not be built:\n{end}\n(all of it: {log})"
             )
-
-
-def isolated() -> list[str]:
-    """Return the prefix that gives a program namespaces of its own and lets it die with us.
-
-    Its mounts vanish with it, and no child of it survives it or this process.
-    """
-    return [
-        *("setpriv", "--pdeathsig", "KILL"),
-        *("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL"),
-    ]

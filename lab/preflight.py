@@ -7,9 +7,8 @@ import tempfile
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.layers import isolated
 from lab.progress import Reporter
-from lab.shell import run, tail
+from lab.shell import isolated, run, tail
 
 # Program or file → the Debian package that brings it.
 TOOLS = {
@@ -51,6 +50,17 @@ def ready(state: Path, reporter: Reporter, *, emulation: bool) -> None:
     _try_overlay(state)
 
 
+def require_space(folder: Path, megabytes: int, what: str, setting: str) -> None:
+    """Refuse to begin what would fill the disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free // 2**20
+    if free < megabytes:
+        raise LabError(
+            f"not enough disk space: {what} needs about {megabytes} MB in {folder}, {free} MB are "
+            f"free.\nFree some, or point {setting} to a directory on a larger disk."
+        )
+
+
 def _missing(tools: dict[str, str]) -> list[str]:
     packages = {
         package
@@ -69,10 +79,10 @@ def _install(packages: list[str], reporter: Reporter) -> None:
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
     with reporter.step(f"installing {names}"):
-        done = run(install, check=False, env=env)
+        done = run(install, check=False, env=env, mortal=False)
         if done.returncode != 0:
             run(["apt-get", "update", "-q"], check=False, env=env)
-            done = run(install, check=False, env=env)
+            done = run(install, check=False, env=env, mortal=False)
     if done.returncode != 0:
         raise LabError(
             f"apt could not install {names}:\n{tail(done)}\n"

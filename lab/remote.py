@@ -4,8 +4,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab import boot
@@ -47,8 +48,10 @@ def write_ssh_files(place: Place, hosts: Sequence[LabHost]) -> None:
 
 def known_names(place: Place, host: LabHost) -> str:
     """Return the names a host's key is filed under: its name and both addresses."""
-    names = (host.name, place.lan(host), place.tailnet(host))
-    return ",".join(name if host.port == 22 else f"[{name}]:{host.port}" for name in names)
+    names = [host.name, place.lan(host), place.tailnet(host)]
+    if host.port != 22:  # an alias (HostKeyAlias) is looked up without the port
+        names = [host.name, *(f"[{name}]:{host.port}" for name in names)]
+    return ",".join(names)
 
 
 def _block(place: Place, host: LabHost) -> str:
@@ -91,30 +94,29 @@ def hang_up(place: Place, names: Sequence[str]) -> None:
         run(ssh(place, "-O", "exit", name), check=False)
 
 
-def wait_ssh(
-    place: Place,
-    hosts: Sequence[LabHost],
-    ready: Callable[[LabHost, float], None] | None = None,
-    timeout: float = BOOT_SECONDS,
-) -> None:
+def wait_ssh(place: Place, hosts: Sequence[LabHost], timeout: float = BOOT_SECONDS) -> None:
     """Wait until every host takes a command over SSH; say which does not, and its last words."""
-    began = time.monotonic()
-
-    def one(host: LabHost) -> str:
-        fault = _await_host(place, host, began + timeout)
-        if not fault and ready:
-            ready(host, time.monotonic() - began)
-        return fault
-
+    patience = _Patience(time.monotonic() + timeout)
     with ThreadPoolExecutor(max(1, len(hosts))) as pool:
-        faults = [fault for fault in pool.map(one, hosts) if fault]
-    if faults:
-        raise LabError("\n".join(faults))
+        try:
+            faults = [*pool.map(lambda host: _await_host(place, host, patience), hosts)]
+        except BaseException:  # a person has had enough: the threads must not go on
+            patience.until = 0.0
+            raise
+    if any(faults):
+        raise LabError("\n".join(filter(None, faults)))
 
 
-def _await_host(place: Place, host: LabHost, deadline: float) -> str:
+@dataclass
+class _Patience:
+    """How long the threads go on waiting; may be cut short."""
+
+    until: float
+
+
+def _await_host(place: Place, host: LabHost, patience: _Patience) -> str:
     said = "it does not listen"
-    while time.monotonic() < deadline:
+    while time.monotonic() < patience.until:
         if not boot.is_alive(place, host.name):
             return _fault(place, host, "stopped while it booted")
         if listens(place.lan(host), host.port):

@@ -27,7 +27,7 @@ for folder in "$INPUTS"/repackaged/*; do
   pkgbuild "$name" "${version%%[-+~]*}" "$name, for the lab from a Debian package"
   tree=$work/$name/files
   for deb in "$folder"/*.deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tree"; done
-  for dir in doc man locale lintian; do rm -rf "$tree/usr/share/$dir"; done
+  for dir in doc man locale lintian; do rm -rf "${tree:?}/usr/share/$dir"; done
   # Debian still ships some files outside /usr, where pacman would meet a link.
   for dir in bin sbin lib; do
     if [ -d "$tree/$dir" ]; then mkdir -p "$tree/usr"; cp -a "$tree/$dir" "$tree/usr/"; rm -rf "${tree:?}/$dir"; fi

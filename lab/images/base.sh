@@ -7,6 +7,9 @@ chmod 440 "$ROOT/etc/sudoers.d/admin"
 rm -f "$ROOT"/etc/ssh/ssh_host_* "$ROOT/etc/resolv.conf" "$ROOT/etc/hostname"
 : > "$ROOT/etc/resolv.conf"
 : > "$ROOT/etc/machine-id"
+# dbus made one when it was installed; systemd would take that for every host.
+mkdir -p "$ROOT/var/lib/dbus"
+ln -sf /etc/machine-id "$ROOT/var/lib/dbus/machine-id"
 printf 'LANG=C.UTF-8\n' > "$ROOT/etc/default/locale"
 mkdir -p "$ROOT/var/lib/systemd/linger" "$ROOT/var/log/journal"
 

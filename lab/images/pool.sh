@@ -3,7 +3,7 @@
 mkdir -p "$ROOT/srv/apt" "$ROOT/etc/apt/sources.list.d"
 cp "$INPUTS"/*.deb "$ROOT/srv/apt/"
 (
-  cd "$ROOT/srv/apt"
+  cd "$ROOT/srv/apt" || exit 1
   dpkg-scanpackages -m . > Packages 2> /dev/null
   # Without a Release file apt tries every compressed form of Packages, several times.
   printf 'Suite: lab\nSHA256:\n %s %s Packages\n' "$(sha256sum Packages | cut -d' ' -f1)" "$(stat -c %s Packages)" > Release

@@ -1,0 +1,200 @@
+"""A host of the lab is a real one: systemd, sshd, two networks, a firewall, a package manager."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from fleet.model import load_fleet
+from lab.api import Lab
+from lab.overlay import overlay
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(
+        sys.platform != "linux" or os.geteuid() != 0, reason="the lab needs root on Linux"
+    ),
+]
+
+FLEET = """\
+version: 1
+name: small
+ssh: {user: somebody}
+budgets: {orchestrator: 20, pi: 5, headless-mac: 10, workstation-mac: 5, windows-wsl: 5}
+hosts:
+  boss: {role: orchestrator, os: arch, arch: x86_64, cores: 4}
+  berry: {role: pi, os: raspios, arch: aarch64, cores: 4}
+  apple: {role: headless-mac, os: macos, arch: x86_64, cores: 4}
+  window: {role: windows-wsl, os: debian, arch: x86_64, cores: 4, ssh: {port: 2222}}
+"""
+LINUX = ("boss", "berry", "window")
+ALL = ("boss", "berry", "apple", "window")
+SYSTEMCTL = "PATH=$PATH:/opt/standin/libexec systemctl"  # a Mac's is out of sight
+
+
+@pytest.fixture(scope="module")
+def it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    file = tmp_path_factory.mktemp("fleet") / "fleet.yaml"
+    file.write_text(FLEET)
+    lab = Lab("labtest", fleet=load_fleet(file))
+    lab.destroy()
+    lab.up()
+    yield lab
+    lab.destroy()
+
+
+@pytest.mark.parametrize("host", ALL)
+def test_systemd_is_content(it: Lab, host: str) -> None:
+    state = it.run(host, f"{SYSTEMCTL} is-system-running --wait", check=False).stdout.strip()
+    assert state == "running", it.run(host, f"{SYSTEMCTL} --failed", check=False).stdout
+
+
+@pytest.mark.parametrize("host", ALL)
+def test_ssh_with_strict_host_keys_by_name_and_by_address(it: Lab, host: str) -> None:
+    fleet, known_hosts = overlay(it._source, it.name)
+    entry = fleet.host(host)
+    assert entry.ssh.key
+    options = ["StrictHostKeyChecking=yes", "BatchMode=yes", f"Port={entry.ssh.port}"]
+    login = ["ssh", "-F", "/dev/null", "-i", entry.ssh.key, *(f"-o{o}" for o in options)]
+    target = f"{entry.ssh.user}@{entry.addresses.lan}"
+
+    def answer(*extra: str) -> "subprocess.CompletedProcess[str]":
+        words = [*login, *extra, target, "hostname -s || hostname; sudo -n id -u"]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    known = f"-oUserKnownHostsFile={known_hosts}"
+    for done in (answer(known), answer(known, f"-oHostKeyAlias={host}")):
+        assert done.stdout.split() == [host, "0"], done.stderr
+    assert answer("-oUserKnownHostsFile=/dev/null").returncode == 255
+
+
+def test_every_host_has_keys_and_an_identity_of_its_own(it: Lab) -> None:
+    keys = [line.split()[-1] for line in it.place.known_hosts.read_text().splitlines()]
+    assert len(set(keys)) == len(ALL)
+    ids = {it.run(host, "cat /etc/machine-id").stdout for host in LINUX}
+    assert len(ids) == len(LINUX)
+
+
+@pytest.mark.parametrize(
+    ("host", "interface"),
+    [("boss", "tailscale0"), ("berry", "tailscale0"), ("apple", "utun4"), ("window", "eth1")],
+)
+def test_two_networks_and_no_internet(it: Lab, host: str, interface: str) -> None:
+    status = {row.name: row for row in it.status()}[host]
+    seen = it.run(host, "cat /proc/net/dev /proc/net/fib_trie").stdout
+    assert f"{interface}:" in seen
+    assert status.lan in seen
+    assert status.tailnet in seen
+    destinations = it.run(host, "cut -f2 /proc/net/route").stdout.split()
+    assert "00000000" not in destinations
+
+
+def test_hosts_know_each_other_by_tailnet_name(it: Lab) -> None:
+    assert (
+        it.run("boss", "ping -c1 -W5 berry >/dev/null && getent hosts berry").stdout.split()[0]
+        == it.fleet.host("berry").addresses.tailnet
+    )
+
+
+@pytest.mark.parametrize("host", LINUX)
+def test_the_firewall_filters_by_interface(it: Lab, host: str) -> None:
+    other = "boss" if host != "boss" else "window"
+    tailnet, lan = (getattr(it.fleet.host(host).addresses, net) for net in ("tailnet", "lan"))
+    interface = next(h for h in it.hosts if h.name == host).tailnet_interface
+    it.run(
+        host,
+        "nft add table inet t; nft 'add chain inet t i { type filter hook input priority 0; }'; "
+        f"nft add rule inet t i iifname {interface} icmp type echo-request drop",
+    )
+    assert it.run(other, f"ping -c1 -W2 {tailnet}", check=False).returncode == 1
+    assert it.run(other, f"ping -c1 -W5 {lan}", check=False).returncode == 0
+    it.run(host, "nft delete table inet t")
+    assert it.run(other, f"ping -c1 -W5 {tailnet}", check=False).returncode == 0
+
+
+@pytest.mark.parametrize("host", LINUX)
+def test_services_restart_and_memory_limits_hold(it: Lab, host: str) -> None:
+    it.run(host, "systemd-run -q --unit t1 -p Restart=always -p RestartSec=0 sleep 1000")
+    first = it.run(host, "systemctl show -P MainPID t1").stdout
+    it.run(host, "systemctl kill -s KILL t1; sleep 2")
+    second = it.run(host, "systemctl show -P MainPID t1").stdout
+    it.run(host, "systemctl stop t1")
+    assert second not in (first, "0\n")
+    hungry = "head -c 200M /dev/zero | tail > /dev/null"
+    run = f"systemd-run -q --wait --pipe -p MemoryMax=40M -p OOMPolicy=kill sh -c '{hungry}'"
+    done = it.run(host, run, check=False)
+    assert "Killed" in done.stderr or done.returncode != 0
+
+
+@pytest.mark.parametrize("host", LINUX)
+def test_a_host_reboots_itself(it: Lab, host: str) -> None:
+    boot = "systemctl show -P UserspaceTimestampMonotonic"
+    before = it.run(host, boot).stdout
+    it.run(host, "touch /root/kept; systemctl reboot", check=False)
+    for _ in range(100):
+        it.wait_ssh([host])
+        done = it.run(host, boot, check=False)
+        if done.returncode == 0 and done.stdout != before:
+            break
+    else:
+        pytest.fail("it never came back")
+    assert (
+        it.run(host, "test -e /root/kept && systemctl is-system-running --wait").stdout
+        == "running\n"
+    )
+
+
+def test_packages_install_without_a_network(it: Lab) -> None:
+    assert it.run(
+        "window", "apt-get update -qq && apt-get install -y -qq jq ccache && jq --version"
+    ).stdout
+    assert it.run(
+        "boss", "pacman -Sy --noconfirm --needed ripgrep git && rg --version && git --version"
+    ).stdout
+    assert it.run("boss", "command -v apt-get dpkg apt", check=False).stdout == ""
+
+
+def test_every_package_of_the_list_is_in_the_repositories(it: Lab) -> None:
+    from lab.images.packages import listed
+    from lab.paths import IMAGES
+
+    names = listed(IMAGES / "pool.txt")
+    for host in ("window", "berry"):
+        it.run(host, f"apt-get update -qq; apt-get install -s {' '.join(names)}")
+    provided = " ".join(line.split()[0] for line in listed(IMAGES / "arch-provided.txt"))
+    it.run("boss", f"pacman -Sy --noconfirm >/dev/null; pacman -Sp {provided}")
+
+
+def test_the_pi_is_an_aarch64_system(it: Lab) -> None:
+    seen = it.run("berry", "uname -m; dpkg --print-architecture; test -e /etc/rpi-issue && echo pi")
+    assert seen.stdout.split() == ["aarch64", "arm64", "pi"]
+    compile_it = "echo 'int main(void){return 0;}' | clang -xc -c - -o /tmp/t.o"
+    machine = it.run("berry", f"{compile_it}; od -An -tu2 -j18 -N2 /tmp/t.o").stdout
+    assert machine.strip() == "183"  # EM_AARCH64
+
+
+def test_compilers_differ_on_purpose(it: Lab) -> None:
+    assert "version 16." in it.run("boss", "clang --version").stdout
+    assert "version 14." in it.run("window", "clang --version").stdout
+    assert "version 14." in it.run("berry", "clang --version").stdout
+
+
+def test_icecream_builds_from_the_pinned_source(it: Lab) -> None:
+    it.run(
+        "boss",
+        "cd /tmp && tar xzf /srv/artifacts/icecream-1.4.tar.gz && cd icecream-1.4 && "
+        "./autogen.sh >log 2>&1 && ./configure --without-man >>log 2>&1 || { tail log; exit 1; }",
+        timeout=300,
+    )
+
+
+def test_a_disk_can_be_full(it: Lab) -> None:
+    it.limit_disk("boss", "/var/lib/small", 4 << 20)
+    done = it.run("boss", "head -c 8M /dev/zero > /var/lib/small/file", check=False)
+    assert "No space left" in done.stderr
+    it.unlimit_disk("boss", "/var/lib/small")
+    assert it.run("boss", "ls /var/lib/small").stdout == ""
+    loops = subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=True).stdout
+    assert str(it.place.state) not in loops
