@@ -218,7 +218,7 @@ MANY = 100  # more than a script has steps
 
 
 def test_killed_at_any_step_it_heals(dash_host: RealHost, program: FakeProgram) -> None:
-    """Kill the run before its n-th change (amid a copy), for every n; then run again, then leave."""
+    """Kill before the n-th change (amid a copy), for every n; then run again, then leave."""
     host, usual, count = dash_host, dash_host.path, dash_host.root / "bin" / "count"
     (host.root / "foreign").write_bytes(b"theirs\n")
     first = Resources(files=(host.file("orphan", b"o\n"), host.file("kept", b"old\n")))

@@ -1,0 +1,252 @@
+"""Packages, users, settings, builds, artifacts, leftovers: changed, unchanged, refused, run."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from facts.manifests import Entry
+from fleet.resources import Artifact, Build, Manager, Package, Setting, User
+from operations import artifacts, builds, leftovers, packages, settings, users
+from operations.change import HostContext, RefusedError, wrap
+from tests.unit.conftest import FakeHost, FakeProgram, RealHost
+
+PACKAGES = (
+    Package("git"),
+    Package("icecc", {Manager.BREW: "icecream", Manager.PACMAN: None, Manager.PORT: None}),
+)
+
+
+# packages
+
+
+@pytest.mark.parametrize(
+    ("manager", "missing"),
+    [
+        (Manager.APT, ("git", "icecc")),
+        (Manager.PACMAN, ("git",)),
+        (Manager.BREW, ("git", "icecream")),
+        (Manager.PORT, ("git",)),
+    ],
+)
+def test_packages_by_the_managers_own_names(manager: Manager, missing: tuple[str, ...]) -> None:
+    host = FakeHost(manager=manager, mac=manager in (Manager.BREW, Manager.PORT))
+    change = packages.plan(PACKAGES, host.not_installed(*missing).look)
+    assert change
+    assert change.says == tuple(f"package {n}: install with {manager.value}" for n in missing)
+    assert " ".join(missing) in change.script
+    assert packages.plan(PACKAGES, host.installed(*missing).look) is None
+
+
+def test_only_what_is_missing_is_installed() -> None:
+    host = FakeHost(manager=Manager.APT).installed("git").not_installed("icecc")
+    change = packages.plan(PACKAGES, host.look)
+    assert change
+    assert change.says == ("package icecc: install with apt",)
+    assert "git" not in change.script
+    assert "--no-remove" in change.script
+
+
+def test_a_package_the_test_did_not_speak_of_raises() -> None:
+    with pytest.raises(LookupError, match="did not say whether the host has git"):
+        packages.plan(PACKAGES, FakeHost(manager=Manager.APT).look)
+
+
+def test_a_mac_without_a_manager_gets_none() -> None:
+    change = packages.plan(PACKAGES, FakeHost(mac=True).look)
+    assert change
+    assert (change.says, change.script) == ((), "")
+    assert "neither Homebrew nor MacPorts" in change.pending[0]
+
+
+def test_linux_without_a_manager_is_refused() -> None:
+    with pytest.raises(RefusedError, match="neither pacman nor apt-get"):
+        packages.plan(PACKAGES, FakeHost().look)
+
+
+APT_GET = """echo "$*" >>{root}/calls
+case "$*" in
+    *update*) touch {root}/updated ;;
+    *fix-broken*) exit 1 ;;
+    *install*) [ -e {root}/updated ] ;;
+esac"""
+
+
+def test_apt_fetches_lists_only_when_it_must(real_host: RealHost, program: FakeProgram) -> None:
+    directory = program("apt-get", APT_GET.format(root=real_host.root))
+    real_host.path = f"{directory}:{real_host.path}"
+    change = packages.plan(
+        (Package("git"),), FakeHost(manager=Manager.APT).not_installed("git").look
+    )
+    assert change
+    for updates in (1, 0):
+        (real_host.root / "calls").unlink(missing_ok=True)
+        assert real_host.run(change).returncode == 0
+        assert (real_host.root / "calls").read_text().count("update") == updates
+
+
+def test_pacman_says_what_to_do_about_an_old_list(
+    real_host: RealHost, program: FakeProgram
+) -> None:
+    directory = program("pacman", "exit 1")
+    program("ls", "exit 0")
+    real_host.path = f"{directory}:{real_host.path}"
+    host = FakeHost(manager=Manager.PACMAN).not_installed("git")
+    change = packages.plan((Package("git"),), host.look)
+    assert change
+    run = real_host.run(change)
+    assert run.returncode == 1
+    assert "agentfleet: pacman could not install git; " in run.stderr
+    assert "pacman -Syu" in run.stderr
+
+
+# users
+
+
+USER = User("_d", home="/var/d d", comment="it's a daemon")
+
+
+def test_users() -> None:
+    host = FakeHost().user("_d", there=True)
+    assert users.plan((USER,), host.context(), host.look) is None
+    host.user("_d", there=False)
+    change = users.plan((USER,), host.context(), host.look)
+    assert change
+    assert change.says == ("user _d: create",)
+    assert "useradd" in change.script
+    with pytest.raises(LookupError):
+        users.plan((User("other"),), host.context(), host.look)
+
+
+DSCL = """echo "$*" >>'{root}/calls'
+case "$*" in
+    *-list*Users*) printf 'root 0\\n_a   300\\n' ;;
+    *-list*Groups*) printf 'wheel 0\\n_b   301\\n' ;;
+esac"""
+
+
+def test_a_macs_user_gets_the_first_free_id_last(real_host: RealHost, program: FakeProgram) -> None:
+    directory = program("dscl", DSCL.format(root=real_host.root))
+    real_host.path = f"{directory}:{real_host.path}"
+    host = FakeHost(mac=True).user("_d", there=False)
+    change = users.plan((USER,), host.context(), host.look)
+    assert change
+    assert real_host.run(change).returncode == 0
+    calls = [c for c in (real_host.root / "calls").read_text().splitlines() if "-create" in c]
+    assert ". -create /Groups/_d PrimaryGroupID 302" in calls
+    assert ". -create /Users/_d NFSHomeDirectory /var/d d" in calls
+    assert calls[-1] == ". -create /Users/_d UniqueID 302", "by it the account counts as there"
+
+
+# settings
+
+
+def setting(host: RealHost, write: str = "") -> Setting:
+    store = host.root / "store"
+    return Setting("name", "want it", f"cat '{store}'", write or f"echo 'want it' >'{store}'")
+
+
+def test_settings(real_host: RealHost) -> None:
+    it = setting(real_host)
+    assert settings.plan((it,), FakeHost().value("name", "want it").look) is None
+    change = settings.plan((it,), FakeHost().value("name", "").look)
+    assert change
+    assert change.says == ("name: (none) → want it",)
+    assert real_host.run(change).returncode == 0
+    assert (real_host.root / "store").read_text() == "want it\n"
+    with pytest.raises(LookupError, match="nobody looked at the value name"):
+        settings.plan((it,), FakeHost().look)
+
+
+def test_a_setting_that_does_not_take_is_an_error(real_host: RealHost) -> None:
+    it = setting(real_host, write=f"echo other >'{real_host.root}/store'")
+    change = settings.plan((it,), FakeHost().value("name", "old").look)
+    assert change
+    run = real_host.run(change)
+    assert (run.returncode, run.stderr) == (1, "agentfleet: name did not become want it\n")
+
+
+# builds and artifacts
+
+
+def source(content: bytes, path: str) -> Artifact:
+    digest = hashlib.sha256(content).hexdigest()
+    return Artifact("src", "1.0", path, digest, len(content))
+
+
+BUILD = Build("prog", "1.0-1", Manager.PACMAN, "/b/build", "/opt/stamp", source(b"x", "/a/src"))
+
+
+def test_builds() -> None:
+    host = FakeHost(manager=Manager.PACMAN).lacks("/opt/stamp")
+    change = builds.plan(BUILD, host.look)
+    assert change
+    assert change.says == ("prog 1.0-1: build from source (takes minutes)",)
+    assert change.script == "/b/build /a/src"
+    assert builds.plan(BUILD, host.has_file("/opt/stamp", b"0.9-1\n").look)
+    assert builds.plan(BUILD, host.has_file("/opt/stamp", b"1.0-1\n").look) is None
+
+
+def test_a_build_is_for_one_manager_only() -> None:
+    assert builds.plan(BUILD, FakeHost(manager=Manager.BREW).look) is None
+    assert builds.plan(BUILD, FakeHost().look) is None
+
+
+def test_whether_an_artifact_is_there() -> None:
+    it = source(b"bytes", "/a/src")
+    assert artifacts.absent(it, FakeHost().lacks("/a/src").look)
+    assert artifacts.absent(it, FakeHost().has_file("/a/src", b"byte").look)
+    assert not artifacts.absent(it, FakeHost().has_file("/a/src", b"bytes").look)
+
+
+def test_an_artifact_is_taken_in(real_host: RealHost) -> None:
+    it = source(b"bytes", str(real_host.root / "a b" / "src"))
+    parcel = real_host.root / "par cel"
+    parcel.write_bytes(b"bytes")
+    run = real_host.sh(wrap(artifacts.receive(it, str(parcel), FakeHost().context())))
+    assert (run.returncode, run.stderr) == (0, "")
+    assert real_host.tree() == {"a b/src": b"bytes"}
+
+
+def test_a_wrong_artifact_is_not(real_host: RealHost) -> None:
+    """Neither is the one that is there replaced."""
+    it = source(b"bytes", str(real_host.root / "a" / "src"))
+    Path(it.path).parent.mkdir()
+    Path(it.path).write_bytes(b"bytes")
+    parcel = real_host.root / "parcel"
+    parcel.write_bytes(b"forged")
+    run = real_host.sh(wrap(artifacts.receive(it, str(parcel), FakeHost().context())))
+    assert run.returncode == 1
+    forged = hashlib.sha256(b"forged").hexdigest()
+    assert f"src arrived as {forged}, pinned is {it.sha256}: not installed" in run.stderr
+    assert real_host.tree() == {"a/src": b"bytes"}
+
+
+# leftovers
+
+
+def test_nothing_is_left_over() -> None:
+    host = FakeHost().carries("cap", Entry("file", "/etc/a"))
+    assert leftovers.plan(frozenset({"cap"}), host.context(), host.look) is None
+
+
+def test_departed_capabilities_leave() -> None:
+    host = FakeHost().carries("cap", Entry("file", "/etc/a"), Entry("file", "/etc/shared"))
+    context = HostContext(
+        "leftovers", False, host.state_dir, (), frozenset({("file", "/etc/shared")})
+    )
+    change = leftovers.plan(frozenset({"other"}), context, host.look)
+    assert change
+    assert change.says == ("file /etc/a: remove", "capability cap: gone")
+    assert "shared" not in change.script
+    assert change.script.endswith("rm -f /var/lib/agentfleet/manifests/cap.json")
+
+
+def test_an_empty_manifest_leaves_too(real_host: RealHost) -> None:
+    host = FakeHost().carries("cap")
+    change = leftovers.plan(frozenset(), host.context(), host.look)
+    assert change
+    assert change.says == ("capability cap: gone",)
+    assert real_host.run(change).returncode == 0
