@@ -193,6 +193,8 @@ bring() { # start|restart LABEL
         sleep 0.7
         if [ -n "$before" ] && [ "$(job_pid "$2")" = "$before" ]; then return 0; fi
     done
-    job "$2" >&2 || true
-    fail "$2 does not stay up; what launchd knows of it is above"
+    job "$2" | grep -E '^.(state|runs|last exit code) = ' >&2 || true
+    log=$(job "$2" | awk '$1 == "stderr" && $2 == "path" { print $4; exit }')
+    [ -z "$log" ] || tail -n 15 "$log" >&2 || true
+    fail "$2 does not stay up; its last words are above"
 }"""
