@@ -19,6 +19,7 @@ from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
 
 from facts.look import Look, forget, look
 from facts.probe import Probe
+from fleet.problems import FleetError
 
 Commands = Generator[PyinfraCommand, None, None]
 RECORDS = "FLEET_RECORDS"  # environment: a file that gets one JSON object per change
@@ -100,7 +101,11 @@ def wrap(script: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    expected = isinstance(error, RefusedError | LookupError | ValueError)
+    # Not their subclasses: a KeyError's text is nothing but the key.
+    expected = isinstance(error, RefusedError | FleetError) or type(error) in (
+        LookupError,
+        ValueError,
+    )
     return str(error) if expected else f"{type(error).__name__}: {error}"
 
 

@@ -1,0 +1,245 @@
+"""How a plan becomes commands under pyinfra: real pyinfra state, hosts that only pretend."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api import Config, Host, Inventory, State
+from pyinfra.api.command import FileUploadCommand, FunctionCommand, PyinfraCommand, StringCommand
+from pyinfra.api.connect import connect_all
+from pyinfra.api.operation import add_op
+from pyinfra.api.operations import run_ops
+from pyinfra.api.state import StateStage
+from pyinfra.context import ctx_config, ctx_host, ctx_state
+
+import facts.look
+from facts.look import Look
+from fleet.resources import Artifact, Build, File, Manager, Resources
+from operations import builds, change, files
+from operations.change import Change, carry_out
+from tests.unit.conftest import FakeHost
+
+FILE = File("/etc/a", b"x\n", "cap/a.j2")
+WANT = Resources(files=(FILE,))
+CONTEXT = FakeHost().context("cap", WANT)
+BAD, GOOD = "@fake/bad", "@fake/good"
+
+
+class Fleet:
+    """Two pretending hosts; each is looked at by what the test told of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: dict[str, Look | Exception] = {}
+        self.looks: list[str] = []
+        quick = {"fake_delay": 0}
+        inventory = Inventory(([(BAD, quick), (GOOD, quick)], {}))
+        self.state = State(inventory, Config())
+        monkeypatch.setattr(change, "look", self._look)
+        monkeypatch.setattr(change, "_told", set())
+        facts.look._remembered.clear()
+
+    def _look(self, host: Host, asked: object) -> Look:
+        self.looks.append(host.name)
+        told = self.told[host.name]
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    @property
+    def good(self) -> Host:
+        host = self.state.inventory.get_host(GOOD)
+        assert host
+        return host
+
+    def run(self) -> set[str]:
+        """Run everything and return the names of the hosts that failed."""
+        self.state.set_stage(StateStage.Execute)
+        run_ops(self.state)
+        return {host.name for host in self.state.failed_hosts}
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+    it = Fleet(monkeypatch)
+    with ExitStack() as stack:
+        stack.enter_context(ctx_state.use(it.state))
+        stack.enter_context(ctx_config.use(it.state.config))
+        connect_all(it.state)
+        yield it
+
+
+@pytest.fixture
+def on_good(fleet: Fleet) -> Iterator[Fleet]:
+    """The fleet, inside an operation on its good host."""
+    with ctx_host.use(fleet.good):
+        yield fleet
+
+
+def commands(plan: Change | Exception | None, **more: Any) -> list[PyinfraCommand]:
+    def planned(look: Look) -> Change | None:
+        if isinstance(plan, Exception):
+            raise plan
+        return plan
+
+    return list(carry_out("files", CONTEXT, planned, **more))
+
+
+def executing(fleet: Fleet) -> None:
+    fleet.state.set_stage(StateStage.Execute)
+    fleet.state.is_executing = True
+
+
+def test_a_plan_that_raises_fails_its_host_alone(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet.told = {
+        GOOD: FakeHost().lacks(FILE.path).look,
+        BAD: ValueError("the look ended early"),
+    }
+    fleet.state.set_stage(StateStage.Prepare)
+    with caplog.at_level(logging.INFO, logger="pyinfra"):
+        metas = add_op(fleet.state, files.ensure, WANT, CONTEXT, name="cap: files")
+        assert fleet.run() == {BAD}
+    assert metas[fleet.good].did_change()
+    assert "cap: files: the look ended early" in caplog.text
+
+
+def test_an_unexpected_exception_names_its_type(on_good: Fleet, caplog: Any) -> None:
+    on_good.told[GOOD] = Look()
+    with caplog.at_level(logging.WARNING, logger="pyinfra"):
+        (command,) = commands(KeyError("oops"))
+    assert isinstance(command, FunctionCommand)
+    assert "cap: files: KeyError: 'oops'" in caplog.text, "a dry run says it too"
+
+
+def test_nothing_differs_nothing_is_yielded(on_good: Fleet) -> None:
+    on_good.told[GOOD] = Look()
+    assert commands(None) == []
+
+
+def test_what_only_waits_is_told_and_not_run(on_good: Fleet, caplog: Any) -> None:
+    on_good.told[GOOD] = Look()
+    with caplog.at_level(logging.INFO, logger="pyinfra"):
+        assert commands(Change((), "", pending=("restart pending",))) == []
+    assert "cap: restart pending" in caplog.text
+
+
+def test_preparing_remembers_the_look_and_executing_forgets_it(on_good: Fleet) -> None:
+    on_good.told[GOOD] = Look()
+    remembered = facts.look._remembered
+    remembered[GOOD] = Look()
+    (command,) = commands(Change(("a change",), "true"))
+    assert isinstance(command, StringCommand)
+    assert GOOD in remembered
+    executing(on_good)
+    commands(None)
+    commands(Change((), "", pending=("later",)))
+    assert GOOD in remembered, "nothing was changed"
+    commands(Change(("a change",), "true"))
+    assert GOOD not in remembered
+
+
+def test_a_change_is_told_once_though_planned_twice(on_good: Fleet, caplog: Any) -> None:
+    on_good.told[GOOD] = Look()
+    on_good.state.config.DIFF = True
+    with caplog.at_level(logging.INFO, logger="pyinfra"):
+        for _ in (1, 2):
+            commands(Change(("a change",), "true", diffs=("+new",)))
+    assert caplog.text.count("cap: a change") == 1
+    assert caplog.text.count("+new") == 1
+
+
+def test_diffs_are_only_shown_when_wanted(on_good: Fleet, caplog: Any) -> None:
+    on_good.told[GOOD] = Look()
+    with caplog.at_level(logging.INFO, logger="pyinfra"):
+        commands(Change(("a change",), "true", diffs=("+new",)))
+    assert "+new" not in caplog.text
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_records_are_json_lines(
+    on_good: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "records"
+    monkeypatch.setenv(change.RECORDS, str(path))
+    on_good.told[GOOD] = Look()
+    commands(Change(("one", "zwei → ü\n"), "true", diffs=("+secretish",), pending=("later",)))
+    executing(on_good)
+    commands(Change(("one",), "true"))
+    commands(None)
+    first, second = records(path)
+    assert first.pop("time") <= second.pop("time")
+    assert first == {
+        "host": GOOD,
+        "capability": "cap",
+        "operation": "files",
+        "phase": "plan",
+        "changes": ["one", "zwei → ü\n"],
+        "pending": ["later"],
+    }
+    assert second["phase"] == "apply"
+    assert "secretish" not in path.read_text()
+
+
+def test_records_that_cannot_be_written_fail_the_host_and_no_more(
+    on_good: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(change.RECORDS, str(tmp_path / "no" / "such"))
+    on_good.told[GOOD] = Look()
+    (command,) = commands(Change(("one",), "true"))
+    assert isinstance(command, FunctionCommand)
+
+
+def test_the_script_travels_on_standard_input(on_good: Fleet) -> None:
+    on_good.told[GOOD] = FakeHost().lacks(FILE.path).look
+    (command,) = files.ensure._inner(WANT, CONTEXT)
+    assert isinstance(command, StringCommand)
+    assert command.get_raw_value() == "sh -s"
+    assert "manifests/cap.json" in str(command.connector_arguments["_stdin"])
+
+
+SOURCE = Artifact("src", "1.0", "/a/src", "0" * 64, 1)
+BUILD = Build("prog", "1.0-1", Manager.PACMAN, "/b/build", "/opt/stamp", SOURCE)
+
+
+def build(obtain: Any) -> list[PyinfraCommand]:
+    return list(builds.ensure._inner((BUILD,), obtain, CONTEXT))
+
+
+def test_a_source_travels_only_when_it_is_missing_and_only_when_executing(on_good: Fleet) -> None:
+    host = FakeHost(manager=Manager.PACMAN).lacks("/opt/stamp", "/a/src")
+    on_good.told[GOOD] = host.look
+
+    def never(artifact: Artifact) -> Path:
+        raise AssertionError("a dry run fetches nothing")
+
+    (script,) = build(never)
+    assert isinstance(script, StringCommand)
+    executing(on_good)
+    upload, receive, script = build(lambda artifact: Path("/cache/src"))
+    assert isinstance(upload, FileUploadCommand)
+    assert upload.src == "/cache/src"
+    assert upload.connector_arguments == {"_sudo": False}
+    assert isinstance(receive, StringCommand)
+    on_good.told[GOOD] = host.has_file("/a/src", sha256=SOURCE.sha256).look
+    (script,) = build(never)
+
+
+def test_a_source_that_cannot_be_had_fails_its_host_alone(on_good: Fleet) -> None:
+    on_good.told[GOOD] = FakeHost(manager=Manager.PACMAN).lacks("/opt/stamp", "/a/src").look
+    executing(on_good)
+
+    def offline(artifact: Artifact) -> Path:
+        raise OSError("no route to host")
+
+    (command,) = build(offline)
+    assert isinstance(command, FunctionCommand)
