@@ -69,6 +69,7 @@ class Lab:
 
     def up(self, hosts: Iterable[str] | None = None) -> None:
         """Build what is missing, start these hosts (or all) and wait for their SSH."""
+        preflight.require_root()
         wanted = chosen(self.hosts, hosts)
         emulated = any(host.emulated for host in wanted)
         preflight.ready(self.place.state.parent, self.reporter, emulation=emulated)
@@ -100,6 +101,7 @@ class Lab:
 
     def reset(self, names: Iterable[str] | None = None) -> None:
         """Make these hosts (or all) pristine again, and start them."""
+        preflight.require_root()
         wanted = chosen(self.hosts, names)
         with self._lock():
             for host in wanted:

@@ -6,6 +6,7 @@ So whatever a lab left behind can be found and removed without remembering it.
 import hashlib
 import ipaddress
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +131,8 @@ def _free_number(name: str) -> int:
 
 def _routes(own: str) -> list[ipaddress.IPv4Network]:
     """Return this machine's routes, without the default one and the lab's own."""
+    if not shutil.which("ip"):
+        return []
     listed = run(["ip", "-4", "-j", "route", "show", "table", "main"], check=False).stdout
     routes = json.loads(listed or "[]")
     return [

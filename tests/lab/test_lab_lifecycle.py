@@ -98,7 +98,10 @@ def leftovers(lab: Lab) -> list[str]:
         try:
             words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             group = (process / "cgroup").read_text()
+            ended = ") Z " in (process / "stat").read_text()  # init has yet to take note
         except OSError:
+            continue
+        if ended:
             continue
         if f"{place.state}/" in words or f"/{place.cgroup}/" in group:
             found.append(f"process {process.name} {words}")
