@@ -35,7 +35,9 @@ _BSD_STAT = "stat -f '%N%t%HT%t%Mp %Lp%t%Su%t%Sg%t%u%t%g'"
 _SCRIPT = """
 {stat}
 echo digests
-sums=$({digest})
+set --
+for path in {names}; do if [ -f "$path" ]; then set -- "$@" "$path"; fi; done # a fifo never ends
+sums=$([ $# -eq 0 ] || {digest} "$@")
 printf '%s\\n' "$sums"
 echo contents
 revealed={revealed}
@@ -88,7 +90,8 @@ class PathsProbe:
         revealed = "".join(f"\n{path}" for path in sorted(self.wanted)) + "\n"
         return _SCRIPT.format(
             stat=f"{stat} {names}",
-            digest=f"{digest} {names}",
+            names=names,
+            digest=digest,
             expected=shlex.quote(expected),
             revealed=shlex.quote(revealed),
             bytes=SHOWN_BYTES,

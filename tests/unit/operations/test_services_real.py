@@ -99,8 +99,11 @@ def test_a_job_is_awaited_out_and_retried_in(acted: RealHost, program: FakeProgr
 
 
 def test_a_job_that_dies(acted: RealHost, program: FakeProgram) -> None:
-    program("launchctl", 'case "$1" in bootout) exit 3;; print) echo "state = exited";; esac')
+    log = acted.root / "d.log"
+    log.write_text("no such library\n")
+    words = f"printf '\\tstate = exited\\n\\tstderr path = {log}\\n'"
+    program("launchctl", f'case "$1" in bootout) exit 3;; print) {words};; esac')
     code, said = start(acted, mac=True)
     assert code == 1
-    assert "state = exited" in said
+    assert "\tstate = exited\nno such library\n" in said
     assert "agentfleet: org.agentfleet.d does not stay up" in said

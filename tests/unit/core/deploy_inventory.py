@@ -1,0 +1,39 @@
+"""pyinfra hosts that only pretend, under names of the golden fleet; used by test_deploy."""
+
+from functools import cache
+
+import fleet.converge
+from fleet.plan import view_of
+from fleet.view import HostView
+
+
+@cache
+def _view(name: str) -> HostView:
+    return view_of(fleet.converge._target(), name.removeprefix("@fake/"))
+
+
+fleet.converge._view = _view
+
+
+def _host(name: str, machine: str, distribution: str) -> tuple[str, dict[str, object]]:
+    """A host on which nothing is there yet."""
+    look = f"""@@agentfleet-probe system
+kernel=Linux
+machine={machine}
+distribution={distribution}
+manager={"pacman" if distribution == "arch" else "apt"}
+@@agentfleet-probe paths
+digests
+contents
+@@agentfleet-probe services
+stamps
+busy
+@@agentfleet-probe values
+hostname\tlocalhost
+@@agentfleet-probe end"""
+    answers = {"sh -s": look.splitlines()}
+    return f"@fake/{name}", {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": answers}
+
+
+pi = [_host("rpi1", "aarch64", "debian"), _host("rpi2", "x86_64", "debian")]  # the second one lies
+orchestrator = [_host("arch-orchestrator", "x86_64", "arch")]

@@ -1,0 +1,78 @@
+"""deploy.py under pyinfra's own command line, with hosts that only pretend."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fleet.target import ROOT
+from tests.golden import FLEET
+
+
+@cache
+def dry_run() -> tuple[list[Mapping[str, Any]], str]:
+    """The plan, and what was said on the way."""
+    run = subprocess.run(
+        [
+            Path(sys.executable).with_name("pyinfra"),
+            "tests/unit/core/deploy_inventory.py",
+            "deploy.py",
+            "--dry",
+            "--json",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "FLEET_FILE": str(FLEET), "FLEET_TARGET": "real"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (plan,) = [line for line in run.stdout.splitlines() if line.startswith('{"plan"')]
+    return json.loads(plan)["plan"], run.stdout + run.stderr
+
+
+def steps(host: str) -> list[str]:
+    return [op["name"] for op in dry_run()[0] if f"@fake/{host}" in op["hosts_with_change"]]
+
+
+def test_every_operation_is_one_of_its_own() -> None:
+    """pyinfra tells operations by line numbers: equal ones would be merged, or never run."""
+    plan, _ = dry_run()
+    assert len({op["op_hash"] for op in plan}) == len(plan)
+    assert len({op["name"] for op in plan}) == len(plan), "and none appears twice"
+
+
+def test_each_capability_comes_whole_and_in_its_order() -> None:
+    assert steps("arch-orchestrator") == [
+        "base: packages",
+        "base: files",
+        "base: settings",
+        "base: services",
+        "icecream: masked units",
+        "icecream: packages",
+        "icecream: users",
+        "icecream: files",
+        "icecream: builds",
+        "icecream: services",
+    ]
+    assert steps("rpi1") == [s for s in steps("arch-orchestrator") if s != "icecream: builds"]
+
+
+def test_a_host_that_is_another_machine_fails_alone() -> None:
+    _, said = dry_run()
+    assert steps("rpi2") == []
+    assert "fleet.yaml says arch: aarch64, the host says x86_64" in said
+    assert "Traceback" not in said
+
+
+def test_what_would_change_is_said_once() -> None:
+    _, said = dry_run()
+    assert len(re.findall(r"\[@fake/rpi1\] +base: package git: install with apt", said)) == 1
+    assert "hostname: localhost → rpi1" in said
