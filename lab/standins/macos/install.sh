@@ -110,23 +110,24 @@ mkdir -p "$hidden" "$root/opt/standin/bin" "$root/opt/standin/etc"
 if [ ! -e "$root/opt/standin/bin/python3" ]; then
   mv "$root/usr/bin/python3.11" "$root/opt/standin/bin/python3"
 fi
-set -f
-patterns=$(grep -v '^#' "$here/hide.txt")
-for pattern in $patterns; do
-  set +f
-  for file in "$root"/usr/sbin/$pattern "$root"/usr/bin/$pattern; do
-    base=${file##*/}
-    [ -e "$file" ] || [ -L "$file" ] || continue # a pattern without wildcards
-    case $base in launchctl | newsyslog | pfctl | sysadminctl) continue ;; esac
-    if [ -e "$hidden/$base" ] || [ -L "$hidden/$base" ]; then
-      [ ! -L "$file" ] || rm "$file" # a second name, such as /usr/sbin/ip
-    else
-      mv "$file" "$hidden/$base"
-    fi
-  done
-  set -f
-done
-set +f
+hide() { # files|links: first the programs, then their second names, such as /usr/sbin/ip
+  local pattern file base
+  while read -r pattern; do
+    # shellcheck disable=SC2231 # patterns are meant to match
+    for file in "$root"/usr/bin/$pattern "$root"/usr/sbin/$pattern; do
+      base=${file##*/}
+      case $base in launchctl | pfctl | sysadminctl) continue ;; esac
+      if [ -L "$file" ]; then
+        [ "$1" = links ] || continue
+        if [ -e "$hidden/$base" ] || [ -L "$hidden/$base" ]; then rm "$file"; else mv "$file" "$hidden/"; fi
+      elif [ -e "$file" ] && [ ! -e "$hidden/$base" ]; then
+        mv "$file" "$hidden/"
+      fi
+    done
+  done < <(grep -v '^#' "$here/hide.txt" | tr ' ' '\n')
+}
+hide files
+hide links
 rm -f "$root"/usr/sbin/{poweroff,runlevel,telinit} \
   "$root"/usr/bin/{dnsdomainname,domainname,nisdomainname,ypdomainname}
 for file in reboot halt shutdown; do [ ! -L "$root/usr/sbin/$file" ] || rm "$root/usr/sbin/$file"; done
@@ -139,14 +140,16 @@ mkdir -p "$root/opt/standin/lib"
 rm -rf "$root/opt/standin/lib/darwin"
 cp -R "$here/darwin" "$root/opt/standin/lib/darwin"
 launcher() { # PATH MODULE [ARGUMENT]
+  local insert=
+  [ -z "${3-}" ] || insert="sys.argv.insert(1, '$3')"
   mkdir -p "$root/${1%/*}"
   cat >"$root/$1" <<EOF
 #!/opt/standin/bin/python3 -IS
 import sys
 
 sys.path.insert(0, "/opt/standin/lib")
-${3:+sys.argv.insert(1, '$3')
-}from darwin.common import launch
+$insert
+from darwin.common import launch
 
 launch("$2")
 EOF
@@ -191,6 +194,8 @@ sed -i -e 's/^root:x:0:/wheel:x:0:root/' -e '/^staff:x:50:/d' -e 's/^dialout:x:2
 [ ! -e "$root/etc/gshadow" ] || rm "$root/etc/gshadow"
 sed -i -E 's#^(Defaults[[:space:]]+secure_path=).*#\1"/usr/bin:/bin:/usr/sbin:/sbin"#' \
   "$root/etc/sudoers"
+grep -q '!fqdn' "$root/etc/sudoers" || # a Mac's sudo looks up no host name
+  sed -i '/^Defaults[[:space:]]*env_reset/a Defaults\t!fqdn' "$root/etc/sudoers"
 echo 'PATH=/usr/bin:/bin:/usr/sbin:/sbin' >"$root/etc/environment"
 units=$root/etc/systemd/system
 for unit in ssh.service ssh.socket systemd-sysusers.service systemd-firstboot.service \

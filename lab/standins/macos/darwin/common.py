@@ -88,7 +88,6 @@ def read_state(path: Path) -> dict[str, Any]:
 @contextmanager
 def edit_state(path: Path) -> Iterator[dict[str, Any]]:
     """Change a JSON object in a file, one process at a time; nothing is written on an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path):
         state = read_state(path)
         yield state
@@ -98,6 +97,7 @@ def edit_state(path: Path) -> Iterator[dict[str, Any]]:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock that guards a file while the block runs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -49,7 +49,6 @@ def bootstrap(args: list[str], launchd: Launchd) -> int:
     only_system(args[0], "Bootstrap failed")
     if not is_root():
         raise ToolError(f"{BOOTSTRAP_FAILED}\n{RICHER}", 5)
-    launchd.records.mkdir(parents=True, exist_ok=True)
     admitted, status = [], 0
     with locked(launchd.records / "all"):
         for path in plists(args[1:], launchd.root):

@@ -41,7 +41,7 @@ def split(text: str, separators: str) -> list[str]:
 
 def statements(script: str) -> list[str]:
     """The statements of a script: comments dropped, backtick continuations joined."""
-    joined = re.sub(r"`\r?\n\s*", " ", script)
+    joined = re.sub(r"\s*`\r?\n\s*", " ", script)
     lines = [line for line in joined.splitlines() if not line.lstrip().startswith("#")]
     return split("\n".join(lines), ";\n")
 
