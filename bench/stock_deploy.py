@@ -14,14 +14,14 @@ from fleet.resources import Manager
 from fleet.target import load_target
 
 view = view_of(load_target(), host.name)
-for want in wanted(view).values():
+for want in host.loop(list(wanted(view).values())):
     if view.host.is_linux:
         manager = Manager.PACMAN if view.host.os == "arch" else Manager.APT
         names = [name for p in want.packages if (name := p.under(manager))]
         (pacman if manager is Manager.PACMAN else apt).packages(name="packages", packages=names)
-        for user in want.users:
+        for user in host.loop(want.users):
             server.user(name=f"user {user.name}", user=user.name, system=True)
-    for directory in want.directories:
+    for directory in host.loop(want.directories):
         files.directory(
             name=directory.path,
             path=directory.path,
@@ -29,7 +29,7 @@ for want in wanted(view).values():
             user=directory.owner,
             group=None if directory.group == "0" else directory.group,
         )
-    for file in want.files:
+    for file in host.loop(want.files):
         files.put(
             name=file.path,
             src=BytesIO(file.content),
@@ -38,6 +38,6 @@ for want in wanted(view).values():
             user=file.owner,
         )
     if view.host.is_linux:
-        for service in want.services:
+        for service in host.loop(want.services):
             if service.is_ours:
                 systemd.service(name=service.name, service=service.name, running=True, enabled=True)
