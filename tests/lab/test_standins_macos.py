@@ -14,6 +14,7 @@ pytestmark = pytest.mark.lab
 
 LABEL = "org.example.standin"
 TARGET = f"system/{LABEL}"
+OUT = "/tmp/standin.out"  # noqa: S108 - on a host of the lab
 PLIST = f"/Library/LaunchDaemons/{LABEL}.plist"
 
 
@@ -72,11 +73,11 @@ def test_a_job_runs_as_launchd_runs_it(lab: Lab) -> None:
     host = mac(lab)
     script = "id -un; pwd; ulimit -n; echo $PATH; echo home=$HOME; exec sleep 600"
     bootstrap(lab, host, ProgramArguments=["/bin/sh", "-c", script], UserName="admin",
-              WorkingDirectory="/private/var/tmp", StandardOutPath="/tmp/standin.out")  # fmt: skip
+              WorkingDirectory="/private/var/db", StandardOutPath=OUT)  # fmt: skip
     until(lambda: shown(lab, host).get("state") == "running")
-    until(lambda: len(lab.run(host, "cat /tmp/standin.out").stdout.splitlines()) == 5)
-    lines = lab.run(host, "cat /tmp/standin.out").stdout.splitlines()
-    assert lines == ["admin", "/var/tmp", "256", "/usr/bin:/bin:/usr/sbin:/sbin", "home="]
+    until(lambda: len(lab.run(host, f"cat {OUT}").stdout.splitlines()) == 5)
+    lines = lab.run(host, f"cat {OUT}").stdout.splitlines()
+    assert lines == ["admin", "/var/db", "256", "/usr/bin:/bin:/usr/sbin:/sbin", "home="]
 
 
 def test_keep_alive_brings_a_killed_process_back(lab: Lab) -> None:
