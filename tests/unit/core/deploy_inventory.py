@@ -6,9 +6,13 @@ import fleet.converge
 from fleet.plan import view_of
 from fleet.view import HostView
 
+RAISES = "@fake/rpi3"
+
 
 @cache
 def _view(name: str) -> HostView:
+    if name == RAISES:
+        raise ZeroDivisionError("a fault in a deploy module")
     return view_of(fleet.converge._target(), name.removeprefix("@fake/"))
 
 
@@ -35,5 +39,9 @@ hostname\tlocalhost
     return f"@fake/{name}", {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": answers}
 
 
-pi = [_host("rpi1", "aarch64", "debian"), _host("rpi2", "x86_64", "debian")]  # the second one lies
+pi = [
+    _host("rpi1", "aarch64", "debian"),
+    _host("rpi2", "x86_64", "debian"),  # not what fleet.yaml says
+    _host("rpi3", "aarch64", "debian"),
+]
 orchestrator = [_host("arch-orchestrator", "x86_64", "arch")]

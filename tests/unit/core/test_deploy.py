@@ -72,6 +72,12 @@ def test_a_host_that_is_another_machine_fails_alone() -> None:
     assert "Traceback" not in said
 
 
+def test_a_host_whose_deploy_raises_fails_alone() -> None:
+    _, said = dry_run()
+    assert steps("rpi3") == []
+    assert "base: ZeroDivisionError: a fault in a deploy module" in said
+
+
 def test_what_would_change_is_said_once() -> None:
     _, said = dry_run()
     assert len(re.findall(r"\[@fake/rpi1\] +base: package git: install with apt", said)) == 1

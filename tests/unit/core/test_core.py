@@ -1,0 +1,241 @@
+"""Who the host is, where artifacts lie and come from, what roles mean, who is in which group."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from facts.look import Look
+from facts.system import System
+from fleet import cache, settings
+from fleet.cache import obtain
+from fleet.identity import mismatch
+from fleet.inventory import groups
+from fleet.kinds import GROUP_NAMES, Role
+from fleet.lock import Artifact, FleetLock, LockedHost, Source
+from fleet.model import Arch, Os
+from fleet.pins import artifact
+from fleet.plan import capability, capability_name, context_of, unavailable, view_of, wanted
+from fleet.problems import FleetError
+from fleet.roles import role_data
+from fleet.settings import settings_for
+from fleet.target import Target
+from operations.manifest import names
+from tests.golden import target, views
+
+# identity
+
+
+def system(**more: str) -> System:
+    said = {"kernel": "Linux", "machine": "aarch64", "distribution": "debian", "userland": "arm64"}
+    return System(**said | more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "seen", "reason"),
+    [
+        ("rpi1", system(), ""),
+        ("rpi1", system(distribution="raspbian"), ""),
+        ("rpi1", system(userland="armhf"), "install the 64-bit image (arm64)"),
+        ("rpi1", system(machine="armv7l"), "fleet.yaml says arch: aarch64, the host says armv7l"),
+        ("rpi1", system(distribution="arch"), "fleet.yaml says os: raspios, the host says arch"),
+        ("rpi1", system(kernel="Darwin"), "but the kernel is Darwin"),
+        ("rpi1", System(), "but the kernel is unknown"),
+        ("imac", System("Darwin", "x86_64"), ""),
+        ("imac", System("Darwin", "x86_64", userland="darwin-amd64"), ""),
+        ("imac", System("Darwin", "arm64"), "fleet.yaml says arch: x86_64, the host says arm64"),
+        ("imac", System("Linux", "x86_64"), "fleet.yaml says os: macos, but the kernel is Linux"),
+        ("arch-orchestrator", System("Linux", "x86_64", "arch"), ""),
+    ],
+)
+def test_whether_it_is_the_machine_of_the_file(name: str, seen: System, reason: str) -> None:
+    found = mismatch(views()[name].host, seen)
+    assert reason in found
+    assert bool(found) is bool(reason)
+
+
+@pytest.mark.parametrize("os", [os for os in Os if os is not Os.MACOS])
+@pytest.mark.parametrize("arch", Arch)
+def test_every_kind_of_host_is_known(os: Os, arch: Arch) -> None:
+    host = views()["rpi1"].host.model_copy(update={"os": os, "arch": arch})
+    assert f"says os: {os}, the host says gentoo" in mismatch(host, system(distribution="gentoo"))
+    said = "ubuntu" if os is Os.UBUNTU else "arch" if os is Os.ARCH else "debian"
+    right = {Arch.X86_64: "amd64", Arch.AARCH64: "arm64"}[arch]
+    seen = system(distribution=said, machine=arch.value, userland=right)
+    assert mismatch(host, seen) == ""
+
+
+# artifacts on this machine
+
+CONTENT = b"source"
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+URLS = tuple(Source(origin=o, url=f"https://{o}.invalid/x") for o in ("first", "second"))
+PIN = Artifact(
+    name="x", version="1", platform="any", sources=URLS, sha256=DIGEST, size=len(CONTENT)
+)
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """What each origin serves; one that is absent cannot be reached."""
+    monkeypatch.setenv("AGENTFLEET_CACHE", str(tmp_path / "cache"))
+    served: dict[str, bytes] = {}
+
+    def fetch(source: Source, pin: Artifact, scratch: Path) -> Path:
+        if source.origin not in served:
+            raise OSError("no route to host")
+        path = scratch / "download"
+        path.write_bytes(served[source.origin])
+        return path
+
+    monkeypatch.setattr(cache, "_from_url", fetch)
+    return served
+
+
+def test_the_first_source_that_has_it(sources: dict[str, bytes]) -> None:
+    sources |= {"first": b"forged", "second": CONTENT}
+    path = obtain(PIN)
+    assert path.read_bytes() == CONTENT
+    assert path.name == DIGEST
+    sources.clear()
+    assert obtain(PIN) == path, "once is enough"
+    assert [p.name for p in path.parent.iterdir()] == [DIGEST]
+
+
+def test_a_broken_copy_is_fetched_anew(sources: dict[str, bytes]) -> None:
+    sources["first"] = CONTENT
+    obtain(PIN).write_bytes(b"rotten")
+    assert obtain(PIN).read_bytes() == CONTENT
+
+
+def test_every_failure_is_told(sources: dict[str, bytes]) -> None:
+    sources["second"] = b"forged"
+    with pytest.raises(FleetError) as caught:
+        obtain(PIN)
+    said = str(caught.value)
+    assert "first: no route to host" in said
+    assert f"second: has the digest {hashlib.sha256(b'forged').hexdigest()}" in said
+    assert f"put the file there yourself: {cache.cache_dir()}" in said
+
+
+def test_a_way_nobody_knows_is_told(sources: dict[str, bytes]) -> None:
+    npm = PIN.model_copy(update={"sources": (Source(origin="npm", npm="x"),)})
+    with pytest.raises(FleetError, match="npm: this way of fetching is not supported yet"):
+        obtain(npm)
+
+
+def test_a_download_is_cut_at_its_pinned_size(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"x" * 10)
+    with (tmp_path / "in").open("rb") as given, (tmp_path / "out").open("wb") as taken:
+        cache._copy(given, taken, 10)
+    with (
+        (tmp_path / "in").open("rb") as given,
+        (tmp_path / "out").open("wb") as taken,
+        pytest.raises(OSError, match="longer than the pinned 9 bytes"),
+    ):
+        cache._copy(given, taken, 9)
+
+
+def test_on_a_host_the_path_names_the_digest() -> None:
+    found = artifact(views()["rpi1"], "icecream-source")
+    assert found.path.split("/")[-2] == found.sha256
+    with pytest.raises(FleetError, match="is not pinned"):
+        artifact(views()["rpi1"], "nothing")
+
+
+# roles
+
+
+def test_every_role_has_its_settings() -> None:
+    for role in Role:
+        assert settings_for(role.value).capabilities
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"journal_max": None}, "journal_max"),
+        ({"surprise": 1}, "surprise"),
+        ({"icecc_cache_mb": 4000}, "icecc_cache_mb"),
+    ],
+)
+def test_wrong_group_data_names_the_value(
+    change: dict[str, object], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = role_data("pi") | change
+    monkeypatch.setattr(settings, "role_data", lambda role: data)
+    with pytest.raises(FleetError, match=f"group_data/pi.py: {key}: .*\n.*fleet/settings.py"):
+        settings_for.__wrapped__("pi")
+
+
+# capabilities
+
+
+def test_an_unknown_capability_says_where_to_write_it() -> None:
+    with pytest.raises(FleetError, match=r"write deploys/nonsense\.py"):
+        capability("nonsense")
+    assert capability_name(capability("base")) == "base"
+
+
+def test_a_capability_may_say_that_it_cannot_be() -> None:
+    class Picky:
+        __name__ = "deploys.picky"
+
+        def resources(self, view: object) -> None: ...
+
+        def unavailable(self, view: object, look: Look) -> str:
+            return "no such hardware"
+
+    view = views()["rpi1"]
+    assert unavailable(Picky(), view, Look()) == "no such hardware"  # type: ignore[arg-type]
+    assert unavailable(capability("base"), view, Look()) == ""
+
+
+def test_no_two_capabilities_want_the_same_thing() -> None:
+    for view in views().values():
+        everything = [name for want in wanted(view).values() for name in names(want)]
+        assert len(everything) == len(set(everything))
+        assert context_of("base", view).wanted >= set(everything)
+
+
+def test_an_unknown_host() -> None:
+    with pytest.raises(FleetError, match='no host is called "rpi9"'):
+        view_of(target(), "rpi9")
+
+
+# inventory
+
+
+def test_roles_come_after_what_is_broader() -> None:
+    """pyinfra lets the last group win."""
+    found = groups(target())
+    order = list(found)
+    roles = [role.value for role in Role if role.value in found]
+    assert order[-len(roles) :] == sorted(roles, key=order.index)
+    assert set(order) <= GROUP_NAMES
+    everyone = [name for name, _ in found["workers"]]
+    assert everyone == [host.name for host in target().fleet.hosts]
+    assert sorted(n for role in roles for n, _ in found[role]) == sorted(everyone)
+
+
+def test_how_a_host_is_reached() -> None:
+    ((_, data),) = [entry for entry in groups(target())["pi"] if entry[0] == "rpi1"]
+    assert data["ssh_user"] == "admin"
+    assert data["ssh_port"] == 22
+    assert "ssh_strict_host_key_checking" not in data, "a new key is trusted once"
+    ((_, data),) = [e for e in groups(target())["windows-wsl"] if e[0] == "windows-desktop"]
+    assert data["ssh_port"] == 2222
+
+
+def test_a_learned_key_must_be_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTFLEET_CACHE", str(tmp_path))
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEYo0jyZxoeTBGlJGcOIMa1Ff6oH7PmZBmCSoGOGZPbF"
+    lock = FleetLock(hosts={"windows-desktop": LockedHost(host_keys=(key,))})
+    found = target()
+    learned = Target("real", found.fleet, None, found.artifacts, found.root, lock)
+    ((_, data),) = [e for e in groups(learned)["windows-wsl"] if e[0] == "windows-desktop"]
+    assert data["ssh_strict_host_key_checking"] == "yes"
+    known = Path(str(data["ssh_known_hosts_file"])).read_text()
+    assert known == f"[{data['ssh_hostname']}]:2222 {key}\n"

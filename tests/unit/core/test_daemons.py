@@ -1,0 +1,135 @@
+"""One service model, two renderings: what a unit and a LaunchDaemon make of it."""
+
+from __future__ import annotations
+
+import plistlib
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.daemons import HARDENING, daemon
+from fleet.resources import RestartPolicy, Service
+from fleet.view import HostView
+from tests.golden import views
+
+LINUX, MAC = "rpi1", "imac"
+
+
+def view(name: str) -> HostView:
+    return views()[name]
+
+
+def service(**more: Any) -> Service:
+    return Service(**{"name": "d", "description": "a daemon", "command": ("/usr/bin/d",)} | more)
+
+
+def unit(**more: Any) -> dict[str, str]:
+    """The unit's lines, by key; the last one of each."""
+    file, _ = daemon(view(LINUX), service(**more))
+    return dict(line.split("=", 1) for line in file.content.decode().splitlines() if "=" in line)
+
+
+def job(**more: Any) -> dict[str, Any]:
+    file, _ = daemon(view(MAC), service(**more))
+    found: dict[str, Any] = plistlib.loads(file.content)
+    return found
+
+
+def test_names_and_inputs() -> None:
+    file, running = daemon(view(LINUX), service(inputs=("/in",), wait_for_address="100.64.0.1"))
+    assert file.path == "/etc/systemd/system/agentfleet-d.service"
+    assert running.name == "agentfleet-d.service"
+    helper = "/usr/local/libexec/agentfleet/with-interface"
+    assert running.inputs == (file.path, helper, "/in")
+    file, running = daemon(view(MAC), service(inputs=("/in",)))
+    assert file.path == "/Library/LaunchDaemons/org.agentfleet.d.plist"
+    assert (running.name, running.inputs) == ("org.agentfleet.d", (file.path, "/in"))
+
+
+def test_what_is_stamped_is_what_is_compared() -> None:
+    """Else a service would start anew at every run."""
+    more: dict[str, Any] = {"inputs": ("/in", "/also"), "wait_for_address": "100.64.0.1"}
+    _, running = daemon(view(LINUX), service(**more))
+    assert unit(**more)["ExecStartPre"].split()[1:] == ["d", *running.inputs]
+    _, running = daemon(view(MAC), service(**more))
+    words = job(**more)["ProgramArguments"]
+    assert words[1 : words.index("--")] == ["d", *running.inputs]
+
+
+def test_policy_and_question_reach_the_operation() -> None:
+    _, running = daemon(view(LINUX), service(policy=RestartPolicy.WHEN_IDLE, busy="is-busy"))
+    assert (running.policy, running.busy) == (RestartPolicy.WHEN_IDLE, "is-busy")
+
+
+def test_user_nice_environment() -> None:
+    more: dict[str, Any] = {"user": "joe", "nice": 5, "environment": {"B": "2", "A": "1"}}
+    lines = unit(**more)
+    assert (lines["User"], lines["Nice"]) == ("joe", "5")
+    found = job(**more)
+    assert (found["UserName"], found["Nice"]) == ("joe", 5)
+    assert found["EnvironmentVariables"].keys() == {"PATH", "A", "B"}
+    assert "User" not in unit()
+    assert "UserName" not in job()
+
+
+def test_hardened_by_default_and_loosened_with_a_reason() -> None:
+    lines = unit()
+    assert {key: lines[key] for key in HARDENING} == HARDENING
+    loose = {"ProtectHome": ("read-only", "reads homes"), "ReadWritePaths": ("/x", "writes there")}
+    file, _ = daemon(view(LINUX), service(exceptions=loose))
+    text = file.content.decode()
+    assert "# reads homes\nProtectHome=read-only\n" in text
+    assert "# writes there\nReadWritePaths=/x\n" in text
+    assert text.count("ProtectHome=") == 1
+
+
+def test_a_bare_name_is_found_on_the_path_of_the_service() -> None:
+    """systemd itself would look in places of its own."""
+    lines = unit(command=("d", "-x"), path=("/opt/d/sbin", "/usr/bin"))
+    assert lines["ExecStart"] == "/usr/bin/env d -x"
+    assert lines["Environment"] == "PATH=/opt/d/sbin:/usr/bin"
+
+
+AWKWARD = ("/usr/bin/d", "100%", "$HOME", "a b", "it's", 'say "x"', "back\\slash", "semi;colon")
+
+
+def test_words_mean_themselves_in_both() -> None:
+    assert job(command=AWKWARD)["ProgramArguments"][-len(AWKWARD) :] == list(AWKWARD)
+    written = unit(command=AWKWARD)["ExecStart"]
+    assert "100%%" in written
+    assert "$$HOME" in written
+    read = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(written)]
+    assert read == list(AWKWARD)
+
+
+def test_systemd_itself_reads_the_words_so(tmp_path: Path) -> None:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("there is no systemd-analyze here")
+    file, _ = daemon(
+        view(LINUX), service(command=("/bin/true", *AWKWARD[1:]), environment={"A": "100% b"})
+    )
+    text = file.content.decode().replace("/usr/local/libexec/agentfleet/stamp", "/bin/true")
+    path = tmp_path / "agentfleet-d.service"
+    path.write_text(text)
+    run = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert [line for line in run.stderr.splitlines() if path.name in line] == []
+
+
+def test_a_note_stands_in_both_and_breaks_neither() -> None:
+    note = "takes --no-remote & <nothing>"
+    file, _ = daemon(view(LINUX), service(note=note))
+    assert f"# {note}\n" in file.content.decode()
+    file, _ = daemon(view(MAC), service(note=note))
+    assert b"no-remote" in file.content
+    assert plistlib.loads(file.content)["Label"] == "org.agentfleet.d"
+    assert file.check == "plutil -lint -s {path}"
