@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from operations import files, leftovers
 from operations.change import Change, HostContext, wrap
 from operations.manifest import names
 
+on_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="runs a Linux host's script on this machine"
+)
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"]}  # Linux's sh, and a Mac's
 Run = subprocess.CompletedProcess[str]
 
@@ -150,6 +154,8 @@ class RealHost:
     """A directory that plays a host: scripts really run, files belong to whoever runs the test."""
 
     def __init__(self, root: Path, shell: str) -> None:
+        if sys.platform != "linux":
+            pytest.skip("runs a Linux host's script on this machine")
         self.root, self.shell = root, SHELLS[shell]
         self.state_dir = root / "state"
         self.path = os.environ["PATH"]

@@ -16,8 +16,9 @@ import pytest
 from facts.services import RUN_DIR, ServicesProbe
 from fleet.resources import File
 from tests.golden import files, views
-from tests.unit.conftest import SHELLS, FakeProgram
+from tests.unit.conftest import SHELLS, FakeProgram, on_linux
 
+pytestmark = on_linux
 HOSTS = {"linux": "rpi1", "mac": "imac"}
 
 

@@ -17,7 +17,7 @@ from facts.system import System, SystemProbe
 from facts.users import UsersProbe
 from facts.values import ValuesProbe
 from fleet.resources import Directory, File, Manager, Package, Resources, Setting, User
-from tests.unit.conftest import SHELLS, FakeProgram
+from tests.unit.conftest import SHELLS, FakeProgram, on_linux
 
 
 def sh(script: str, path: str = "/usr/sbin:/usr/bin:/sbin:/bin", shell: str = "dash") -> list[str]:
@@ -33,6 +33,7 @@ def sh(script: str, path: str = "/usr/sbin:/usr/bin:/sbin:/bin", shell: str = "d
     return run.stdout.splitlines()
 
 
+@on_linux
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_whole_look_at_this_machine(tmp_path: Path, shell: str) -> None:
     there = tmp_path / "there"

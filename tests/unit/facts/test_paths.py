@@ -12,7 +12,7 @@ import pytest
 from facts.manifests import ManifestsProbe
 from facts.paths import SHOWN_BYTES, Kind, PathsProbe, PathState
 from facts.probe import compose, split
-from tests.unit.conftest import SHELLS
+from tests.unit.conftest import SHELLS, on_linux
 
 
 def sha(content: bytes) -> str:
@@ -27,6 +27,7 @@ def look(probe: PathsProbe, shell: str = "dash") -> dict[str, PathState]:
     return dict(probe.parse(split(run.stdout.splitlines())["paths"]))
 
 
+@on_linux
 @pytest.mark.parametrize("shell", SHELLS)
 def test_everything_that_can_have_a_name(tmp_path: Path, shell: str) -> None:
     (tmp_path / "file").write_bytes(b"text\n")
@@ -69,6 +70,7 @@ def test_everything_that_can_have_a_name(tmp_path: Path, shell: str) -> None:
     assert all(it.shown is None for it in seen.values()), "nobody wanted anything of them"
 
 
+@on_linux
 @pytest.mark.parametrize("endless", ["fifo", "link"])
 def test_what_never_ends_does_not_hold_up_the_look(tmp_path: Path, endless: str) -> None:
     path = tmp_path / endless
@@ -82,6 +84,7 @@ def test_what_never_ends_does_not_hold_up_the_look(tmp_path: Path, endless: str)
     assert (seen.sha256, seen.shown) == ("", None)
 
 
+@on_linux
 @pytest.mark.parametrize("shell", SHELLS)
 def test_only_what_differs_is_brought_along(tmp_path: Path, shell: str) -> None:
     contents = {
