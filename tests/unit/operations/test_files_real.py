@@ -17,6 +17,7 @@ from operations.change import wrap
 from tests.unit.conftest import FakeProgram, RealHost
 
 AS_ROOT = os.getuid() == 0
+PRIVATE = "0400" if AS_ROOT else "0600"  # only root writes to what nobody may write to
 
 
 def mode(path: str | Path) -> str:
@@ -36,7 +37,7 @@ def test_files_arrive_and_the_second_run_finds_nothing(real_host: RealHost) -> N
             real_host.file("etc/empty", b""),
             real_host.file('etc/with space/it\'s "$HOME".conf', b"quoted\n"),
             real_host.file("bin2/tool", b"#!/bin/sh\nexit 0\n", mode="0755"),
-            real_host.file("etc/key", b"secret", mode="0400", secret=True),
+            real_host.file("etc/key", b"secret", mode=PRIVATE, secret=True),
         ),
     )
     run = real_host.bring(want)
@@ -141,11 +142,11 @@ def test_a_secret_is_never_readable_by_others(real_host: RealHost) -> None:
     """The staged file has its mode before its content, and lies in a directory of root's before."""
     seen = real_host.root / "seen"
     check = f"stat -c %a {{path}} >{seen}; stat -c %a {real_host.state_dir}/stage.* >>{seen}"
-    key = real_host.file("key", b"hunter2", mode="0400", secret=True, check=check)
+    key = real_host.file("key", b"hunter2", mode=PRIVATE, secret=True, check=check)
     change = real_host.plan(Resources(files=(key,)))
     assert change
     assert real_host.run(change).returncode == 0
-    assert seen.read_text().split() == ["400", "700"]
+    assert seen.read_text().split() == [PRIVATE[1:], "700"]
     assert "hunter2" not in manifest_of(real_host)
     assert key.sha256 not in manifest_of(real_host)
     script = wrap(change.script)
@@ -228,17 +229,17 @@ def test_killed_at_any_step_it_heals(dash_host: RealHost, program: FakeProgram) 
     )
     change = host.plan(want)
     assert change
+    for name in MUTATING:
+        wrapper = f'''read -r n <"{count}"; echo $((n - 1)) >"{count}"
+[ $n -gt 0 ] || {{ [ {name} != cp ] || head -c 3 "$2" >"$3"; kill -9 0; }}
+exec /usr/bin/{name} "$@"'''
+        directory = program(name, wrapper)
     before = dash_host.root.with_name("before")
     host.root.rename(before)
-    for number in range(1, MANY):
+    for number in range(MANY):
         shutil.rmtree(host.root, ignore_errors=True)
         shutil.copytree(before, host.root)
-        for name in MUTATING:
-            body = f'''n=$(($(wc -c <"{count}") + 1)); printf x >>"{count}"
-[ $n -ne {number} ] || {{ [ {name} != cp ] || head -c 3 "$2" >"$3"; kill -9 0; }}
-exec /usr/bin/{name} "$@"'''
-            directory = program(name, body)
-        count.write_text("")
+        count.write_text(f"{number}\n")
         host.path = f"{directory}:{usual}"
         run = host.sh(wrap(change.script), start_new_session=True)
         host.path = usual
