@@ -123,7 +123,7 @@ class _Entry(BaseModel):
 
 
 class AddressesEntry(_Entry):
-    """Where the host answers. SSH tries the tailnet first, then the LAN."""
+    """Where the host answers. SSH goes to `lan`, else to `tailnet`, else to the name."""
 
     lan: Annotated[str, AfterValidator(lan_address)] | None = Field(
         default=None, description="IP address or DNS name on the local network"

@@ -10,7 +10,7 @@ import pytest
 
 from fleet.target import LAB, Target, load_target
 from lab.api import Lab
-from tests.lab.runs import NAME, Run, converge
+from tests.lab.runs import KEEP, NAME, Run, converge
 
 CONVERGED = "converged"
 HERE = os.path.dirname(__file__)  # noqa: PTH120 - compared with pytest's strings
@@ -36,15 +36,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def first_run() -> Iterator[Run]:
     """The run that brings nine pristine hosts to their state; the lab is gone afterwards."""
     lab = Lab(NAME)
-    lab.destroy()
-    lab.up()
+    if KEEP and lab.has_snapshot(CONVERGED):
+        lab.restore(CONVERGED)
+    else:
+        lab.destroy()
+        lab.up()
     try:
         run = converge()
         assert run.code == 0, run.output
-        lab.snapshot(CONVERGED)
+        if not lab.has_snapshot(CONVERGED):
+            lab.snapshot(CONVERGED)
         yield run
     finally:
-        lab.destroy()
+        if not KEEP:
+            lab.destroy()
 
 
 _dirty_since: list[str] = []  # the module that has used the hosts since they were restored

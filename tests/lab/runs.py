@@ -15,6 +15,8 @@ from fleet.target import LAB, ROOT
 
 NAME = "test"  # beside a demo lab that may be up
 LONGEST_S = 900
+KEEP_SWITCH = "FLEET_TEST_KEEP"  # environment: keep the converged lab from one test run to the next
+KEEP = bool(os.environ.get(KEEP_SWITCH))
 
 
 @dataclass(frozen=True)

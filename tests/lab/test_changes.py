@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ UNIT = "/etc/systemd/system/agentfleet-iceccd.service"
 
 
 @pytest.fixture
-def fleet_file(tmp_path: Path) -> Path:
-    """A fleet.yaml of our own to edit."""
+def fleet_file(lab: Lab, tmp_path: Path) -> Iterator[Path]:
+    """A fleet.yaml of our own to edit; afterwards the hosts are brought back to the real one."""
     copy = tmp_path / "fleet.yaml"
     copy.write_text((ROOT / "fleet.yaml").read_text())
-    return copy
+    yield copy
+    converge()
 
 
 def edit(file: Path, host: str, line: str) -> None:

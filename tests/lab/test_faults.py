@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,14 @@ from tests.lab.runs import Run, converge, fleet
 
 
 @pytest.fixture
-def fleet_file(tmp_path: Path) -> Path:
-    """The fleet under another name, with one job less everywhere: a change for every host."""
+def fleet_file(lab: Lab, tmp_path: Path) -> Iterator[Path]:
+    """The fleet with a single job a host, a change everywhere; taken back afterwards."""
     text = (ROOT / "fleet.yaml").read_text()
     lines = [line.replace("cores: ", "max_jobs: 1\n    cores: ") for line in text.splitlines()]
     copy = tmp_path / "fleet.yaml"
     copy.write_text("\n".join(lines) + "\n")
-    return copy
+    yield copy
+    converge()
 
 
 def assert_others_converged(lab: Lab, run: Run, broken: str, fleet_file: Path) -> None:
@@ -42,14 +44,12 @@ def test_a_host_that_is_off(lab: Lab, fleet_file: Path) -> None:
     finally:
         lab.poweron("rpi3")
     assert set(converge(fleet_file=fleet_file).changes) == {"rpi3"}
-    converge()
 
 
 def test_a_host_that_raises_in_a_deploy_module(lab: Lab, fleet_file: Path) -> None:
     run = converge(fleet_file=fleet_file, deploy="tests/lab/deploy_raises.py")
     assert_others_converged(lab, run, "rpi2", fleet_file)
     assert "a mistake in a deploy module" in run.output
-    converge()
 
 
 def test_a_host_whose_disk_is_full(lab: Lab, fleet_file: Path) -> None:
@@ -70,7 +70,6 @@ def test_a_host_whose_disk_is_full(lab: Lab, fleet_file: Path) -> None:
     finally:
         lab.unlimit_disk(host, place)
     assert set(converge(fleet_file=fleet_file).changes) == {host}
-    converge()
 
 
 def test_a_machine_that_is_not_what_the_fleet_file_says(lab: Lab, tmp_path: Path) -> None:
