@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fleet.model import Fleet, load_fleet
 from fleet.target import fleet_file
-from lab import binfmt, boot, cgroups, disks, network, preflight, remote, snapshot
+from lab import boot, cgroups, disks, machine, network, preflight, remote, snapshot
 from lab.errors import LabError
 from lab.hosts import create, host_files
 from lab.images.recipes import image
@@ -76,8 +76,7 @@ class Lab:
         with self._lock():
             remember(self.place)
             remote.write_key(self.place)
-            if emulated:
-                binfmt.acquire(self.name)
+            machine.acquire(self.name, emulation=emulated)
             lowers = self._build(wanted)
             if not network.switch_is_complete(self.place):
                 self._stop_all()
@@ -229,7 +228,7 @@ class Lab:
             self._stop_all()
             network.remove_hosts(self.place)
             network.remove_switch(self.place)
-            binfmt.release(self.name)
+            machine.release(self.name)
             shutil.rmtree(self.place.run, ignore_errors=True)
 
 

@@ -12,6 +12,7 @@ from lab.spec import LabHost
 
 SCRIPT = HERE / "host.sh"
 CONSOLE_LINES = 12
+NSPAWN_RUN = Path("/run/systemd/nspawn")  # it leaves empty directories there when killed
 
 
 def start(place: Place, host: LabHost) -> None:
@@ -53,6 +54,8 @@ def stop(place: Place, name: str) -> None:
     groups = cgroups.find(place, name)
     cgroups.kill(groups)
     cgroups.remove(groups)
+    for leftover in NSPAWN_RUN.glob(f"*/{machine(place, name)}"):
+        leftover.rmdir()
 
 
 def first_process(place: Place, name: str) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fleet.model import load_fleet
-from lab import binfmt, cgroups, network
+from lab import cgroups, machine, network
 from lab.api import Lab
 from lab.errors import LabError
 
@@ -105,21 +105,25 @@ def leftovers(lab: Lab) -> list[str]:
             continue
         if f"{place.state}/" in words or f"/{place.cgroup}/" in group:
             found.append(f"process {process.name} {words}")
-    if (binfmt.USERS / place.name).exists():
-        found.append("its claim to the binfmt entry")
-    elif binfmt.ENTRY.exists() and binfmt.MADE.exists() and not any(binfmt.USERS.iterdir()):
+    if (machine.USERS / place.name).exists():
+        found.append("its claim to settings of the machine")
+    nspawn = Path("/run/systemd/nspawn")
+    found += [f"directory {d}" for d in nspawn.glob(f"*/{place.name}-*")]
+    if machine.ENTRY.exists() and machine.MADE.exists() and not any(machine.USERS.iterdir()):
         found.append("the binfmt entry")
     return found
 
 
 def test_down_leaves_nothing_and_up_goes_on_where_it_was(it: Lab) -> None:
-    before = binfmt.ENTRY.exists()
+    alone = not machine.USERS.exists()  # else the settings stay for the other labs
+    before = machine.ENTRY.exists(), machine.INOTIFY.read_text()
     it.up()
     it.run("boss", "echo kept > /root/note")
     it.run("berry", "echo kept > /root/note")
     it.down()
     assert leftovers(it) == []
-    assert binfmt.ENTRY.exists() == before
+    if alone and not machine.USERS.exists():
+        assert (machine.ENTRY.exists(), machine.INOTIFY.read_text()) == before
     assert {host.state for host in it.status()} == {"off"}
     it.up()
     assert it.run("boss", "cat /root/note").stdout == "kept\n"
