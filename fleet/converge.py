@@ -67,9 +67,7 @@ def _bring(name: str, want: Resources, context: HostContext) -> None:
     if want.settings:
         settings.ensure(settings=want.settings, context=context, name=f"{name}: settings")
     if want.services:
-        services.ensure(
-            services=want.services, files=want.files, context=context, name=f"{name}: services"
-        )
+        services.ensure(services=want.services, context=context, name=f"{name}: services")
 
 
 def _source(wanted: Artifact) -> Path:

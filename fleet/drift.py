@@ -36,7 +36,7 @@ def _plans(want: Resources, context: HostContext, look: Look) -> Iterator[Change
     for build in want.builds:
         yield builds.plan(build, look)
     yield settings.plan(want.settings, look)
-    yield services.plan(want.services, want.files, context, look)
+    yield services.plan(want.services, context, look)
 
 
 def _said(changes: Iterator[Change | None]) -> list[str]:

@@ -64,6 +64,7 @@ def context_of(name: str, view: HostView) -> HostContext:
         state_dir=state_dir,
         asked=probes(everything.values(), mac=mac, state_dir=state_dir),
         wanted=frozenset().union(*(names(want) for want in everything.values())),
+        digests={file.path: file.sha256 for want in everything.values() for file in want.files},
     )
 
 

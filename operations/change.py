@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,8 @@ class HostContext:
     """What an operation needs to know of its host besides what it shall bring there.
 
     `wanted` holds (kind, name) of everything any capability wants on the host, so that what moves
-    from one capability to another is not taken for an orphan.
+    from one capability to another is not taken for an orphan. `digests` has the content that each
+    file of ours on the host should have.
     """
 
     capability: str
@@ -38,6 +39,7 @@ class HostContext:
     state_dir: str
     asked: tuple[Probe, ...]
     wanted: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

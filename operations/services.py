@@ -9,7 +9,7 @@ from pyinfra.api import operation
 
 from facts.look import Look
 from facts.services import ServiceState, service_stem
-from fleet.resources import File, RestartPolicy, RunningService
+from fleet.resources import RestartPolicy, RunningService
 from operations.change import Change, Commands, HostContext, carry_out
 from operations.shell import quote, words
 
@@ -21,17 +21,9 @@ def mask(units: tuple[str, ...], context: HostContext) -> Commands:
 
 
 @operation()
-def ensure(
-    services: tuple[RunningService, ...],
-    files: tuple[File, ...],
-    context: HostContext,
-) -> Commands:
-    """Start what should run, restart what runs with old inputs, tell others of new files.
-
-    `files` are the capability's: their wanted digests say what a service's inputs will be, also
-    while they are not written yet.
-    """
-    yield from carry_out("services", context, lambda look: plan(services, files, context, look))
+def ensure(services: tuple[RunningService, ...], context: HostContext) -> Commands:
+    """Start what should run, restart what runs with old inputs, tell others of new files."""
+    yield from carry_out("services", context, lambda look: plan(services, context, look))
 
 
 def plan_masks(units: tuple[str, ...], look: Look) -> Change | None:
@@ -54,19 +46,16 @@ class _Act:
     script: str
 
 
-def plan(
-    services: tuple[RunningService, ...],
-    files: tuple[File, ...],
-    context: HostContext,
-    look: Look,
-) -> Change | None:
-    """What is wrong with each service, and its cure."""
-    digests = {file.path: file.sha256 for file in files}
+def plan(services: tuple[RunningService, ...], context: HostContext, look: Look) -> Change | None:
+    """What is wrong with each service, and its cure.
+
+    The context's digests say what a service's inputs will be, also while they are not written yet.
+    """
     acts = []
     for service in services:
         if service.unless_virtual and look.system.container:
             continue
-        current = _current(service, digests, look)
+        current = _current(service, context.digests, look)
         judge = _judge_notified if service.notify else _judge_running
         if act := judge(service, look.service(service.name), current, context):
             acts.append(act)

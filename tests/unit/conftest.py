@@ -147,7 +147,8 @@ class FakeHost:
     def context(self, capability: str = "cap", *elsewhere: Resources) -> HostContext:
         """The operations' context; `elsewhere` is what any capability wants on the host."""
         wanted = frozenset[tuple[str, str]]().union(*(names(want) for want in elsewhere))
-        return HostContext(capability, self.mac, self.state_dir, (), wanted)
+        digests = {file.path: file.sha256 for want in elsewhere for file in want.files}
+        return HostContext(capability, self.mac, self.state_dir, (), wanted, digests)
 
 
 class RealHost:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from facts.paths import Kind
-from fleet.resources import File, RestartPolicy, RunningService
+from fleet.resources import File, Resources, RestartPolicy, RunningService
 from operations import services
-from operations.change import Change
+from operations.change import Change, HostContext
 from tests.unit.conftest import FakeHost
 
 UNIT = File("/etc/systemd/system/agentfleet-d.service", b"[Unit]\n", "services/unit.service.j2")
@@ -25,8 +25,13 @@ def linux() -> FakeHost:
     return FakeHost().has(UNIT).has_file(BINARY, b"elf", mode="0755")
 
 
+def wants(host: FakeHost, *files: File) -> HostContext:
+    """A context in which the host is to have these files."""
+    return host.context("cap", Resources(files=files))
+
+
 def plan(host: FakeHost, service: RunningService = SERVICE, *files: File) -> Change | None:
-    return services.plan((service,), files or (UNIT,), host.context(), host.look)
+    return services.plan((service,), wants(host, *(files or (UNIT,))), host.look)
 
 
 def test_a_current_service_is_left_alone() -> None:
@@ -100,7 +105,7 @@ def test_one_that_waits_does_not_stop_the_others() -> None:
     patient = RunningService("agentfleet-p.service", (), RestartPolicy.WHEN_IDLE, busy="x")
     host = linux().service(SERVICE.name, **{**GOOD, "running": False}, stamp=STAMP)
     host.service(patient.name, **{**GOOD, "loaded": False}, busy=True)
-    change = services.plan((patient, SERVICE), (UNIT,), host.context(), host.look)
+    change = services.plan((patient, SERVICE), wants(host, UNIT), host.look)
     assert change
     assert change.says == (f"service {SERVICE.name}: start",)
     assert len(change.pending) == 1
@@ -146,7 +151,7 @@ def test_others_are_not_told_of_what_is_not_there() -> None:
 
 def test_what_was_noted_and_is_gone_is_forgotten() -> None:
     host = FakeHost().lacks("/etc/conf").service("ssh.service", stamp={"/etc/conf": "0"})
-    change = services.plan((NOTIFIED,), (), host.context(), host.look)
+    change = services.plan((NOTIFIED,), host.context(), host.look)
     assert change
     assert "\n: >/var/lib/agentfleet/notified/ssh.stamp.new" in change.script
 

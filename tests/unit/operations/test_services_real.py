@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.resources import File, RunningService
+from fleet.resources import File, Resources, RunningService
 from operations import services
 from tests.unit.conftest import FakeHost, FakeProgram, RealHost
 
@@ -15,7 +15,7 @@ def start(host: RealHost, *, mac: bool) -> tuple[int, str]:
     name = "org.agentfleet.d" if mac else "agentfleet-d.service"
     fake = FakeHost(mac=mac).has(UNIT).service(name, enabled=True)
     service = RunningService(name, inputs=(UNIT.path,))
-    change = services.plan((service,), (UNIT,), fake.context(), fake.look)
+    change = services.plan((service,), fake.context("cap", Resources(files=(UNIT,))), fake.look)
     assert change
     run = host.run(change)
     return run.returncode, run.stderr
