@@ -1,4 +1,4 @@
-"""`make demo`: from nothing to a converged fleet of nine hosts on this machine, and a look at it."""
+"""`make demo`: from nothing to a converged fleet on this machine, and a look at it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def main() -> int:
             break
     with reporter.step("waiting for every worker to announce itself"):
         _await_workers(target)
-    code = subprocess.run([sys.executable, "-m", "fleet", "--lab", "status"], check=False).returncode
+    code = subprocess.run(
+        [sys.executable, "-m", "fleet", "--lab", "status"], check=False
+    ).returncode
     click.echo(f"\n{time.monotonic() - began:.0f} s. {HINT}", err=True)
     return code
 

@@ -81,7 +81,7 @@ def _changes(view: HostView, look: Look) -> Iterator[Change | None]:
         yield users.plan(want.users, context, look)
         yield files.plan(want, context, look)
         yield settings.plan(want.settings, look)
-        yield services.plan(want.services, want.files, context, look)
+        yield services.plan(want.services, context, look)
         for build in want.builds:
             yield builds.plan(build, look)
             receipt = artifacts.receive(build.artifact, "/tmp/parcel", context)  # noqa: S108
