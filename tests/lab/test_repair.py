@@ -51,7 +51,7 @@ DAMAGE = [
     pytest.param(
         "macbook1",
         "launchctl bootout system/org.agentfleet.iceccd; sleep 3",
-        ["service org.agentfleet.iceccd: restart: its definition is gone"],
+        ["service org.agentfleet.iceccd: start"],
         id="job booted out",
     ),
     pytest.param(
