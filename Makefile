@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: help demo test lint unit lab golden bench lock clean
+.PHONY: help demo test venv lint unit lab golden bench lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -13,6 +13,8 @@ demo: $(VENV)/ready ## start the lab's nine hosts, converge them, check them, sh
 	@$(BIN)/python -m lab.demo
 
 test: lint unit lab ## everything: lint, types, all tests; the lab's too where it can run
+
+venv: $(VENV)/ready ## install the Python packages into .venv
 
 lint: $(VENV)/ready ## format, style and types
 	$(BIN)/ruff format --check .

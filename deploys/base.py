@@ -27,22 +27,43 @@ def resources(view: HostView) -> Resources:
             _sshd(view),
             *(() if mac else _linux_files(view)),
         ),
-        settings=_mac_settings(view) if mac else _linux_settings(view),
+        settings=(
+            *(_mac_settings(view) if mac else _linux_settings(view)),
+            _passwords_refused(view),
+        ),
         services=() if mac else _linux_services(view),
     )
 
 
 def _packages(view: HostView) -> tuple[Package, ...]:
     tools = tuple(Package(name) for name in view.settings.base_packages)
-    # Arch has timesyncd inside its systemd package; a Mac has its own.
-    time = () if view.host.is_mac else (Package("systemd-timesyncd", {Manager.PACMAN: "systemd"}),)
-    return (*tools, *time)
+    if view.host.is_mac:
+        return tools
+    # Arch has timesyncd inside its systemd package. Installing it would remove another one.
+    time = Package(
+        "systemd-timesyncd", {Manager.PACMAN: "systemd"}, unless=("chrony", "ntpsec", "openntpd")
+    )
+    return (*tools, Package("iproute2"), time)
 
 
 def _sshd(view: HostView) -> File:
     """Keys only. Refused where it would lock the login user out or have no effect."""
     check = view.render("base/check-sshd.sh.j2").decode()
     return view.file(SSHD_CONFIG, "base/sshd.conf.j2", check=check)
+
+
+def _passwords_refused(view: HostView) -> Setting:
+    """Whether sshd really does what our file says: the first line that sets a value wins."""
+    login = view.host.ssh.user
+    return Setting(
+        "ssh passwords",
+        "refused",
+        f"/usr/sbin/sshd -T -C user={login},host=,addr= | grep -Eiq "
+        "'^(password|kbdinteractive)authentication yes' && echo accepted || echo refused",
+        ":",  # our file says it already
+        f"sshd still accepts passwords: a line before {SSHD_CONFIG}, in /etc/ssh/sshd_config or a "
+        "file beside it, turns them on; remove that line",
+    )
 
 
 def _linux_files(view: HostView) -> tuple[File, ...]:
@@ -56,7 +77,10 @@ def _linux_settings(view: HostView) -> tuple[Setting, ...]:
     if not view.settings.sets_hostname:
         return ()
     name = view.host.name
-    return (Setting("hostname", name, "uname -n", f"hostnamectl set-hostname {name}"),)
+    # Debian resolves a host's own name by this line of /etc/hosts, and sudo asks for it each time.
+    known = f"sed -i 's/^127\\.0\\.1\\.1[[:space:]].*/127.0.1.1\\t{name}/' /etc/hosts"
+    write = f"hostnamectl set-hostname {name}\n{known}"
+    return (Setting("hostname", name, "uname -n", write),)
 
 
 def _mac_settings(view: HostView) -> tuple[Setting, ...]:
@@ -69,9 +93,15 @@ def _mac_settings(view: HostView) -> tuple[Setting, ...]:
         "network time",
         "Network Time: On",
         "systemsetup -getusingnetworktime",
-        f"systemsetup -setnetworktimeserver {server}; systemsetup -setusingnetworktime on",
+        "systemsetup -setusingnetworktime on",
     )
-    return (*names, time)
+    source = Setting(
+        "time server",
+        f"Network Time Server: {server}",
+        "systemsetup -getnetworktimeserver",
+        f"systemsetup -setnetworktimeserver {server}",
+    )
+    return (*names, source, time)
 
 
 def _linux_services(view: HostView) -> tuple[RunningService, ...]:
@@ -80,7 +110,7 @@ def _linux_services(view: HostView) -> tuple[RunningService, ...]:
     A Mac needs none: launchd starts an sshd for each connection.
     """
     ssh = "sshd.service" if view.host.os is Os.ARCH else "ssh.service"
-    time = RunningService("systemd-timesyncd.service", unless_virtual=True)
+    time = RunningService("systemd-timesyncd.service", unless_virtual=True, unless_absent=True)
     told = RunningService.notified(time.name, (TIMESYNCD_CONFIG,), "systemctl try-restart")
     return (
         RunningService.notified(ssh, (SSHD_CONFIG,), "systemctl try-reload-or-restart"),

@@ -32,6 +32,12 @@ PACKAGED_UNITS = {
     Os.MACOS: (),
 }
 
+NO_ADDRESS = "0.0.0.0"  # noqa: S104 - rendered, never brought to a host: see `unavailable`
+UNKNOWN_ADDRESS = (
+    "the tailnet address of {host} is not known: join it to the tailnet, and put what "
+    "`tailscale ip -4` prints there under its addresses.tailnet in fleet.yaml"
+)
+
 _ONLY_APT: dict[Manager, str | None] = {
     Manager.PACMAN: None,
     Manager.BREW: None,
@@ -79,8 +85,23 @@ def resources(view: HostView) -> Resources:
 
 
 def unavailable(view: HostView, look: Look) -> str:
-    """A Mac without Homebrew and MacPorts has nothing to install or build icecream with."""
-    return NO_MANAGER if view.host.is_mac and look.system.manager is None else ""
+    """Why this host cannot be in the cluster now: nothing to install it with, or no tailnet.
+
+    A worker started without its address would wait for it and look like one that works.
+    """
+    if view.host.is_mac and look.system.manager is None:
+        return NO_MANAGER
+    scheduler = view.fleet.scheduler_host
+    if not scheduler.addresses.tailnet:
+        return UNKNOWN_ADDRESS.format(host=scheduler.name)
+    if not view.settings.icecc_serves_remote:
+        return ""
+    address = view.host.addresses.tailnet
+    if not address:
+        return UNKNOWN_ADDRESS.format(host=view.host.name)
+    if address not in look.system.addresses:
+        return f"no interface holds the tailnet address {address}: is Tailscale up on it?"
+    return ""
 
 
 def _users(view: HostView, built_here: bool) -> tuple[User, ...]:
@@ -106,7 +127,7 @@ def _worker(view: HostView) -> Service:
     host, role = view.host, view.settings
     command = [
         "iceccd",
-        "--netname", role.icecc_netname,
+        "--netname", view.fleet.name,
         "--name", host.name,
         "-s", f"{_scheduler_address(view)}:{role.scheduler_port}",
         "-u", role.icecc_user,
@@ -151,7 +172,7 @@ def _scheduler(view: HostView) -> Service:
         description="icecream scheduler",
         command=(
             "icecc-scheduler",
-            "-n", role.icecc_netname,
+            "-n", view.fleet.name,
             "-p", str(role.scheduler_port),
             "-i", "{interface}",
             "-r",  # keep clients when another scheduler announces itself
@@ -164,16 +185,13 @@ def _scheduler(view: HostView) -> Service:
 
 
 def _own_address(view: HostView) -> str:
-    """This host's tailnet address; until that is known, any address of a tailnet will do."""
-    return view.host.addresses.tailnet or "100.64.0.0/10"
+    """This host's tailnet address; until that is known, one that no interface holds."""
+    return view.host.addresses.tailnet or NO_ADDRESS
 
 
 def _scheduler_address(view: HostView) -> str:
-    """The scheduler's tailnet address, also on its own host: 127.0.0.1 would be announced to all.
-
-    Its name until the address is known.
-    """
-    return view.fleet.scheduler_host.addresses.tailnet or view.fleet.scheduler
+    """The scheduler's tailnet address, on its own host too: it announces what it is called by."""
+    return view.fleet.scheduler_host.addresses.tailnet or NO_ADDRESS
 
 
 def _rotation(view: HostView) -> File:
@@ -208,7 +226,14 @@ def _build(view: HostView) -> tuple[tuple[Build, ...], tuple[File, ...]]:
         stamp=f"{prefix}/.agentfleet-build",
         artifact=source,
     )
-    recipe = (
-        (view.file(f"{directory}/PKGBUILD", "icecream/PKGBUILD.j2", values=values),) if arch else ()
+    if not arch:
+        return (build,), (script,)
+    recipe = view.file(f"{directory}/PKGBUILD", "icecream/PKGBUILD.j2", values=values)
+    on_path = view.file(
+        "/usr/local/bin/icecc",
+        "icecream/icecc.sh.j2",
+        mode="0755",
+        check="sh -n {path}",
+        values=values,
     )
-    return (build,), (*recipe, script)
+    return (build,), (recipe, script, on_path)

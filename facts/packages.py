@@ -40,6 +40,7 @@ class PackagesProbe:
         cases = []
         for manager in self.managers:
             names = [name for p in self.packages if (name := p.under(manager))]
+            names += [other for p in self.packages for other in p.unless]
             if names:
                 quoted = " ".join(shlex.quote(name) for name in names)
                 cases.append(f"{manager.value}) {_QUERIES[manager].format(names=quoted)} ;;")

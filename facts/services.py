@@ -17,7 +17,7 @@ class ServiceState:
     """One service. `stamp` maps each input to its digest at the last start, None if unknown;
     `busy` is the answer of the service's own question.
 
-    `masked` and `met` (the unit's conditions) are systemd's; `stale` means that the manager has
+    `masked` is systemd's; `stale` means that the manager has
     not read the definition on disk yet.
     """
 
@@ -74,7 +74,7 @@ def service_stem(name: str) -> str:
     return re.sub(r"^(agentfleet-|org\.agentfleet\.)", "", name).removesuffix(".service")
 
 
-_PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,ConditionResult,Names"
+_PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,Names"
 _SYSTEMD = f"systemctl show -p {_PROPERTIES} -- {{names}}"
 _LAUNCHD = """
 launchctl print-disabled system | sed 's/^/disabled /'

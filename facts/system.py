@@ -19,6 +19,11 @@ elif command -v apt-get >/dev/null; then manager=apt
 else manager=; fi
 echo "manager=$manager"
 if command -v dpkg >/dev/null; then echo "userland=$(dpkg --print-architecture)"; fi
+if command -v ip >/dev/null; then
+    ip -o -4 addr show | awk '{ split($4, at, "/"); print "address " at[1] }'
+elif [ -x /sbin/ifconfig ]; then
+    /sbin/ifconfig | awk '$1 == "inet" { print "address " $2 }'
+fi
 if command -v systemd-detect-virt >/dev/null; then echo "container=$(systemd-detect-virt -c)"; fi
 """
 
@@ -29,6 +34,7 @@ class System:
 
     `userland` is dpkg's architecture: a 32-bit Raspberry Pi OS on a 64-bit kernel says `armhf`.
     `container` is systemd's word (`wsl`, `systemd-nspawn`, …), empty on a machine of its own.
+    `addresses` are the IPv4 addresses of its interfaces.
     """
 
     kernel: str = ""
@@ -37,6 +43,7 @@ class System:
     manager: Manager | None = None
     userland: str = ""
     container: str = ""
+    addresses: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class SystemProbe:
     name: str = "system"
 
     def script(self) -> str:
-        """Print `key=value` lines."""
+        """Print `key=value` lines, and `address` lines."""
         return _SCRIPT
 
     def parse(self, lines: Lines) -> System:
@@ -61,4 +68,7 @@ class SystemProbe:
             manager=Manager(manager) if manager else None,
             userland=said.get("userland", ""),
             container="" if container == "none" else container,
+            addresses=frozenset(
+                line.removeprefix("address ") for line in lines if line.startswith("address ")
+            ),
         )

@@ -88,8 +88,8 @@ def _version() -> str:
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done or nothing to do, 1 error, 2 changes pending, 3 hosts pending, "
-    "4 locked, 5 plan is stale, 64 wrong usage, 130 interrupted.",
+    epilog="Exit codes: 0 done or nothing to do, 1 error, 2 changes pending, 3 hosts are off that "
+    "may be, 64 wrong usage, 130 interrupted.",
 )
 @click.option("--lab", is_flag=True, help="Work on the lab instead of the real fleet.")
 @click.version_option(_version(), message="fleet %(version)s")

@@ -96,6 +96,9 @@ def _word(text: str, also: str = "") -> str:
 
 
 def _plist(view: HostView, service: Service) -> File:
+    if service.user != "root":
+        # launchd would run `stamp` as that user too, who may not write to /var/run/agentfleet.
+        raise ValueError(f"{service.name}: a LaunchDaemon of a user other than root is not covered")
     label = LABEL_PREFIX + service.name
     path = f"/Library/LaunchDaemons/{label}.plist"
     log = f"{view.settings.log_dir}/{service.name}.log"
@@ -113,8 +116,6 @@ def _plist(view: HostView, service: Service) -> File:
         "StandardErrorPath": log,
         "ThrottleInterval": service.restart_delay_s,
     }
-    if service.user != "root":
-        job["UserName"] = service.user
     if service.nice:
         job["Nice"] = service.nice
     template = "services"

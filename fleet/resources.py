@@ -63,11 +63,13 @@ class Directory:
 class Package:
     """A package by the name we use; `names` says where a manager calls it otherwise.
 
-    None there means: that manager has none and the host does without.
+    None there means: that manager has none and the host does without. A host that has one of
+    `unless` does without it too.
     """
 
     name: str
     names: Mapping[Manager, str | None] = field(default_factory=dict)
+    unless: tuple[str, ...] = ()
 
     def under(self, manager: Manager) -> str | None:
         """The package's name for this manager, None when it has none."""
@@ -88,12 +90,14 @@ class Setting:
     """A value that no file holds, such as the host's name.
 
     `read` prints the current value in one line, `write` makes it `want`; both are shell.
+    `complaint` is said when the value is not `want` afterwards.
     """
 
     name: str
     want: str
     read: str
     write: str
+    complaint: str = ""
 
 
 class RestartPolicy(StrEnum):
@@ -138,7 +142,8 @@ class RunningService:
 
     A daemon of ours stamps the inputs it starts with. Somebody else's service that only has to
     take notice of our files (`notify` is the command for it, the unit follows as last word) is
-    not started or stopped by us. `unless_virtual` skips the service where the clock is not ours.
+    not started or stopped by us. `unless_virtual` skips the service where the clock is not ours,
+    `unless_absent` where it is not installed.
     """
 
     name: str
@@ -147,6 +152,7 @@ class RunningService:
     busy: str = ""
     notify: str = ""
     unless_virtual: bool = False
+    unless_absent: bool = False
 
     @property
     def is_ours(self) -> bool:

@@ -19,6 +19,8 @@ from fleet.yamlfile import Document, Key
 
 Rule = Callable[[Document, FleetFile], Iterator[Problem]]
 DEFAULT_SSH_PORT = 22
+FOUNDATION = "base"  # the capability that brings what the others run on
+SCHEDULING = "icecream"  # the capability that the scheduler belongs to
 
 
 def check(document: Document, file: FleetFile) -> list[Problem]:
@@ -182,6 +184,19 @@ def _capabilities(document: Document, file: FleetFile) -> Iterator[Problem]:
             elif known and capability not in known:
                 fault = f"the role {host.role} has no capability {show(capability)}"
                 yield document.problem(path, fault, suggest(capability, known))
+            elif capability == FOUNDATION and set(known) - set(host.without):
+                fix = "leave out the others too, or keep it"
+                fault = f"every other capability stands on {FOUNDATION}"
+                yield document.problem(path, fault, fix)
+            elif capability == SCHEDULING and name == _scheduler_name(file):
+                fix = "keep it here, or name another host as `scheduler:`"
+                fault = f"{name} runs the compile scheduler, which belongs to {SCHEDULING}"
+                yield document.problem(path, fault, fix)
+
+
+def _scheduler_name(file: FleetFile) -> str | None:
+    orchestrators = (name for name, host in file.hosts.items() if host.role is Role.ORCHESTRATOR)
+    return file.scheduler or next(orchestrators, None)
 
 
 def _addresses(document: Document, file: FleetFile) -> Iterator[Problem]:

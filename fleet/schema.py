@@ -63,7 +63,7 @@ def tailnet_address(text: str) -> str:
             return text
     except ValueError:
         pass
-    fix = f"write an IPv4 address in {TAILNET_IPV4}, or leave it out: a run learns it"
+    fix = f"write an IPv4 address in {TAILNET_IPV4}, or leave it out until it has one"
     raise wrong(f"{show(text)} is not a tailnet address", fix)
 
 
@@ -130,8 +130,8 @@ class AddressesEntry(_Entry):
     )
     tailnet: Annotated[str, AfterValidator(tailnet_address)] | None = Field(
         default=None,
-        description="IPv4 address in 100.64.0.0/10; normally left out: a run learns it and keeps "
-        "it in fleet.lock.yaml",
+        description="IPv4 address in 100.64.0.0/10; what `tailscale ip -4` prints; may "
+        "stand in fleet.lock.yaml instead",
     )
 
 

@@ -29,7 +29,6 @@ class Settings(BaseModel):
     journal_max: str
     sets_hostname: bool
 
-    icecc_netname: str
     icecc_user: str
     icecc_port: int
     scheduler_port: int

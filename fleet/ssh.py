@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,11 @@ from fleet.model import Host
 from fleet.target import Target
 
 CONNECT_TIMEOUT_S = 5
+_SILENCE = re.compile(
+    r"timed out|no answer within|Connection refused|No route to host|is unreachable|Host is down"
+    r"|Could not resolve",
+    re.IGNORECASE,
+)
 UNREACHABLE = 255  # ssh's own exit code; what runs on the host may have any other
 
 
@@ -46,8 +52,13 @@ class Answer:
 
     @property
     def reached(self) -> bool:
-        """Whether there was a host to answer."""
+        """Whether the host took the command."""
         return self.code != UNREACHABLE
+
+    @property
+    def nobody_there(self) -> bool:
+        """Whether nothing answered at all; a refused login or host key is something else."""
+        return not self.reached and bool(_SILENCE.search(self.stderr))
 
 
 def route(host: Host, target: Target) -> Route:

@@ -56,7 +56,7 @@ def status(target: Target, name: str) -> Status:
     asked = context_of("status", view).asked
     answer = as_root(route(view.host, target), compose(asked), TIMEOUT_S)
     if not answer.reached:
-        away = view.host.power is not Power.ALWAYS_ON
+        away = answer.nobody_there and view.host.power is not Power.ALWAYS_ON
         return Status(name, State.OFF if away else State.ERROR, error=answer.stderr)
     if answer.code:
         return Status(name, State.ERROR, error=answer.stderr or f"exit code {answer.code}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +20,7 @@ MANAGED = "Managed by agentfleet (templates/{template}). The next run undoes cha
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
@@ -29,8 +28,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - renders units and configs; nothing here is HTML
     )
-    environment.filters["quote"] = shlex.quote
-    return environment
 
 
 @dataclass(frozen=True, eq=False)

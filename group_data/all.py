@@ -18,7 +18,6 @@ journal_max = "200M"
 sets_hostname = True
 
 # icecream. The port numbers are the program's own; changing them breaks unmanaged clients.
-icecc_netname = "agentfleet"
 icecc_user = "icecc"
 icecc_port = 10245
 scheduler_port = 8765

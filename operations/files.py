@@ -13,7 +13,15 @@ from facts.manifests import Entry, Manifest
 from facts.paths import SHOWN_BYTES, Kind, PathState
 from fleet.resources import Directory, File, Resources
 from operations.change import Change, Commands, HostContext, RefusedError, carry_out
-from operations.manifest import farewell, managed, manifest, manifest_path, orphans, preimage
+from operations.manifest import (
+    farewell,
+    managed,
+    manifest,
+    manifest_path,
+    orphans,
+    preimage,
+    untell,
+)
 from operations.shell import flat, quote, unpack
 
 
@@ -33,6 +41,7 @@ class _Write:
     file: File
     reasons: tuple[str, ...]
     replaces_foreign: bool
+    changes_content: bool = True
 
 
 def plan(want: Resources, context: HostContext, look: Look) -> Change | None:
@@ -59,7 +68,7 @@ def plan(want: Resources, context: HostContext, look: Look) -> Change | None:
             # Noted before the renames, so that no file of ours is unknown whenever a run dies; not
             # earlier, since a file that is listed counts as ours: it needs no pre-image and may go.
             *((_note(new, gone, context),) if new != old or gone else ()),
-            *_rename(writes),
+            *_rename(writes, context),
             *((leave_script, _note(new, (), context)) if gone else ()),
         )
     )
@@ -72,15 +81,15 @@ def _write(file: File, now: PathState | None, ours: frozenset[str]) -> _Write | 
         return _Write(file, ("create",), replaces_foreign=False)
     if now.kind is Kind.DIRECTORY:
         raise RefusedError(f"{file.path} is a directory, a file should be there: move it away")
-    reasons = []
+    content = []
     if now.kind is not Kind.FILE:
-        reasons.append(f"replace the {now.kind.value}")
+        content.append(f"replace the {now.kind.value}")
     elif now.sha256 != file.sha256:
-        reasons.append("content")
-    reasons += _access(file, now)
+        content.append("content")
+    reasons = (*content, *_access(file, now))
     if not reasons:
         return None
-    return _Write(file, tuple(reasons), replaces_foreign=file.path not in ours)
+    return _Write(file, reasons, file.path not in ours, changes_content=bool(content))
 
 
 def _directory(directory: Directory, now: PathState | None) -> list[str]:
@@ -173,8 +182,10 @@ def _stage(writes: Sequence[_Write], context: HostContext) -> Iterator[str]:
             yield f"keep {quote(write.file.path)} {kept}"
 
 
-def _rename(writes: Sequence[_Write]) -> Iterator[str]:
+def _rename(writes: Sequence[_Write], context: HostContext) -> Iterator[str]:
     for write in writes:
+        if write.changes_content:
+            yield untell(write.file.path, context)
         yield f"rename {_staged(write.file.path)} {quote(write.file.path)}"
 
 

@@ -18,7 +18,7 @@ def manifest(capability: str, want: Resources) -> Manifest:
         (
             *(Entry("file", f.path, f.template, "" if f.secret else f.sha256) for f in want.files),
             *(Entry("directory", directory.path) for directory in want.directories),
-            *(Entry("service", s.name) for s in want.services if not s.notify),
+            *(Entry("service", s.name) for s in want.services if s.is_ours),
             *(Entry("mask", unit) for unit in want.masked),
         ),
     )
@@ -55,6 +55,15 @@ def preimage(context: HostContext, path: str) -> str:
     return f"{context.state_dir}/preimages/{flat(path)}"
 
 
+def untell(path: str, context: HostContext) -> str:
+    """Shell that forgets which services were told of a file, because its content changes now.
+
+    Otherwise one that somebody made take notice of a tampered file would keep to that.
+    """
+    stamps = f"{quote(context.state_dir)}/notified/*.stamp"
+    return f"grep -lF {quote('  ' + path)} {stamps} 2>/dev/null | xargs rm -f"
+
+
 def farewell(entries: Iterable[Entry], context: HostContext) -> tuple[list[str], str]:
     """What is said and done when these entries leave: services, masks, files, directories.
 
@@ -62,7 +71,12 @@ def farewell(entries: Iterable[Entry], context: HostContext) -> tuple[list[str],
     """
     backwards = sorted(entries, key=lambda e: e.name, reverse=True)  # children before parents
     ordered = sorted(backwards, key=lambda e: _ORDER.index(e.kind))
-    says = [f"{entry.kind} {entry.name}: remove" for entry in ordered]
+    says = [
+        f"unit {entry.name}: stays masked, since its package stays"
+        if entry.kind == "mask"
+        else f"{entry.kind} {entry.name}: remove"
+        for entry in ordered
+    ]
     lines = [_leave(entry, context) for entry in ordered]
     if any(entry.name.startswith("/etc/systemd/") for entry in ordered):
         lines.append("systemctl daemon-reload")
@@ -80,11 +94,13 @@ def _leave(entry: Entry, context: HostContext) -> str:
         case "service":
             return f"systemctl disable --now {name} 2>/dev/null || true"
         case "mask":
-            return f"systemctl unmask {name}"
+            # The package that brings the unit stays, and would start it at the next boot.
+            return ":"
         case "file":
             old = quote(preimage(context, entry.name))
             directory = quote(entry.name.rpartition("/")[0] or "/")
-            return f"""if [ -e {old} ] || [ -L {old} ]; then
+            return f"""{untell(entry.name, context)}
+if [ -e {old} ] || [ -L {old} ]; then
     mkdir -p {directory}
     mv -f {old} {name}
 else

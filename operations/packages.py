@@ -20,11 +20,15 @@ install() {{
     apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold \\
         install --yes --no-install-recommends --no-remove {names}
 }}
+dpkg --configure -a --force-confold || true
 apt-get -qq -o DPkg::Lock::Timeout=120 --fix-broken install --yes --no-remove || true
 install || {{ apt-get -qq update && install; }}"""
 # Never -Sy alone with a package: that is a partial upgrade, which Arch does not support. Lists are
 # only fetched where there are none yet.
-_PACMAN = """ls /var/lib/pacman/sync/*.db >/dev/null 2>&1 || pacman -Sy --noconfirm
+_PACMAN = """if [ -e /var/lib/pacman/db.lck ] && ! pgrep -x pacman >/dev/null; then
+    fail 'an interrupted pacman left /var/lib/pacman/db.lck: remove it and run again'
+fi
+ls /var/lib/pacman/sync/*.db >/dev/null 2>&1 || pacman -Sy --noconfirm
 pacman -S --needed --noconfirm {names} ||
     fail 'pacman could not install {names}; if files are not found, the package lists are older' \\
         'than the mirror: upgrade the host with pacman -Syu and run again'"""
@@ -59,7 +63,11 @@ def plan(packages: tuple[Package, ...], look: Look) -> Change | None:
             return Change((), "", pending=(_without_manager(packages),))
         raise RefusedError("the host has neither pacman nor apt-get; its os is not one we know")
     missing = tuple(
-        name for p in packages if (name := p.under(manager)) and name not in look.packages
+        name
+        for p in packages
+        if (name := p.under(manager))
+        and name not in look.packages
+        and not any(other in look.packages for other in p.unless)
     )
     if not missing:
         return None

@@ -51,14 +51,17 @@ def plan(services: tuple[RunningService, ...], context: HostContext, look: Look)
 
     The context's digests say what a service's inputs will be, also while they are not written yet.
     """
-    acts = []
+    acts: list[_Act] = []
     for service in services:
-        if service.unless_virtual and look.system.container:
+        if _skipped(service, look):
             continue
         current = _current(service, context.digests, look)
-        judge = _judge_notified if service.notify else _judge_running
-        if act := judge(service, look.service(service.name), current, context):
-            acts.append(act)
+        now = look.service(service.name)
+        if service.notify:
+            act = _judge_notified(service, now, current, context, look)
+        else:
+            act = _judge_running(service, now, current, context)
+        acts += [act] if act else []
     if not acts:
         return None
     preface = _LAUNCHD_FUNCTIONS if context.mac else _SYSTEMD_FUNCTIONS
@@ -68,6 +71,12 @@ def plan(services: tuple[RunningService, ...], context: HostContext, look: Look)
         script="\n".join((preface, *scripts)) if scripts else "",
         pending=tuple(act.says for act in acts if not act.script),
     )
+
+
+def _skipped(service: RunningService, look: Look) -> bool:
+    if service.unless_virtual and look.system.container:
+        return True
+    return service.unless_absent and not look.service(service.name).loaded
 
 
 def _current(service: RunningService, digests: Mapping[str, str], look: Look) -> Mapping[str, str]:
@@ -123,10 +132,18 @@ def _changed(stamp: Mapping[str, str], current: Mapping[str, str]) -> list[str]:
 
 
 def _judge_notified(
-    service: RunningService, now: ServiceState, current: Mapping[str, str], context: HostContext
+    service: RunningService,
+    now: ServiceState,
+    current: Mapping[str, str],
+    context: HostContext,
+    look: Look,
 ) -> _Act | None:
-    """Somebody else's service: told once of each new content, noted where reboots do not reach."""
-    if not _changed(now.stamp or {}, current):
+    """Somebody else's service: told once of each new content, noted where reboots do not reach.
+
+    A file about to be mended counts as new content, whatever the service was told before.
+    """
+    on_disk = {path: state.sha256 for path in current if (state := look.path(path))}
+    if on_disk == current and not _changed(now.stamp or {}, current):
         return None
     directory = quote(f"{context.state_dir}/notified")
     stamp = quote(f"{context.state_dir}/notified/{service_stem(service.name)}.stamp")
@@ -159,7 +176,7 @@ bring() { # start|restart UNIT
 _LAUNCHD_FUNCTIONS = """job() { launchctl print "system/$1" 2>/dev/null; }
 job_pid() { job "$1" | awk '$1 == "pid" && $2 == "=" { print $3; exit }'; }
 leave() {
-    launchctl bootout "system/$1" 2>/dev/null || return 0
+    launchctl bootout "system/$1" 2>/dev/null || true # absent, or on its way out
     for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
         job "$1" >/dev/null || return 0
         sleep 0.5

@@ -26,5 +26,5 @@ def plan(settings: tuple[Setting, ...], look: Look) -> Change | None:
 
 
 def _write(setting: Setting) -> str:
-    complaint = quote(f"{setting.name} did not become {setting.want}")
+    complaint = quote(setting.complaint or f"{setting.name} did not become {setting.want}")
     return f'{setting.write}\n[ "$({setting.read})" = {quote(setting.want)} ] || fail {complaint}'

@@ -59,7 +59,11 @@ def _bare(view: HostView, manager: Manager | None) -> Look:
     units = next(probe for probe in asked if isinstance(probe, ServicesProbe))
     everything = wanted(view).values()
     return Look(
-        system=System(kernel="Darwin" if view.host.is_mac else "Linux", manager=manager),
+        system=System(
+            kernel="Darwin" if view.host.is_mac else "Linux",
+            manager=manager,
+            addresses=frozenset({view.host.addresses.tailnet or ""}),
+        ),
         services={name: ServiceState() for name in units.names},
         values={setting.name: "" for want in everything for setting in want.settings},
         asked_paths=frozenset(paths.paths),

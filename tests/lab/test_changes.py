@@ -71,6 +71,8 @@ def test_a_capability_that_leaves_takes_its_files_and_service_along(
     )
     assert left.stdout == ""
     assert lab.run(host, "pgrep -x iceccd", check=False).stdout == ""
+    if host == "rpi3":  # its package is still there, and would start a daemon of its own at boot
+        assert lab.run(host, "systemctl is-enabled iceccd", check=False).stdout == "masked\n"
     assert converge(fleet_file=fleet_file).changes == {}
     back = converge()
     assert back.code == 0, back.output

@@ -97,3 +97,18 @@ def test_a_mac_without_brew_and_port_is_reported_and_skipped(lab: Lab) -> None:
         assert run.changes == {"macbook2": []}
     finally:
         lab.run("macbook2", "mv /usr/local/bin/brew.away /usr/local/bin/brew")
+
+
+def test_a_host_that_is_not_in_the_tailnet_is_reported_and_skipped(lab: Lab) -> None:
+    """Its worker would wait for its address for ever, and look like one that works."""
+    lab.run("rpi3", "ip link set tailscale0 down && ip addr flush dev tailscale0")
+    try:
+        run = converge("--limit", "rpi3")
+        assert run.code == 0, run.output
+        assert "icecream skipped: no interface holds the tailnet address" in run.output
+        said = fleet("status")
+        assert said.returncode == 2
+        assert "rpi3: icecream: skipped, no interface holds" in said.stdout
+    finally:
+        lab.poweroff("rpi3")
+        lab.poweron("rpi3")

@@ -44,9 +44,12 @@ DAMAGE = [
     ),
     pytest.param(
         "windows-laptop",
-        f"echo 'PasswordAuthentication yes' >{SSHD}; chown nobody {SSHD}",
-        [f"file {SSHD}: content, owner nobody → root"],
-        id="content and owner changed",
+        f"echo 'PasswordAuthentication yes' >{SSHD}; chown nobody {SSHD}; systemctl reload ssh",
+        [
+            f"file {SSHD}: content, owner nobody → root",
+            f"service ssh.service: take notice of {SSHD}",
+        ],
+        id="content and owner changed, and sshd told of it",
     ),
     pytest.param(
         "macbook1",

@@ -21,11 +21,15 @@ fleet.converge._view = _view
 
 def _host(name: str, machine: str, distribution: str) -> tuple[str, dict[str, object]]:
     """A host on which nothing is there yet."""
+    addresses = "\n".join(
+        f"address {h.addresses.tailnet}" for h in fleet.converge._target().fleet.hosts
+    )
     look = f"""@@agentfleet-probe system
 kernel=Linux
 machine={machine}
 distribution={distribution}
 manager={"pacman" if distribution == "arch" else "apt"}
+{addresses}
 @@agentfleet-probe paths
 digests
 contents
@@ -34,6 +38,7 @@ stamps
 busy
 @@agentfleet-probe values
 hostname\tlocalhost
+ssh passwords\trefused
 @@agentfleet-probe end"""
     answers = {"sh -s": look.splitlines()}
     return f"@fake/{name}", {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": answers}

@@ -69,11 +69,16 @@ def test_user_nice_environment() -> None:
     more: dict[str, Any] = {"user": "joe", "nice": 5, "environment": {"B": "2", "A": "1"}}
     lines = unit(**more)
     assert (lines["User"], lines["Nice"]) == ("joe", "5")
-    found = job(**more)
-    assert (found["UserName"], found["Nice"]) == ("joe", 5)
+    found = job(**more | {"user": "root"})
+    assert found["Nice"] == 5
     assert found["EnvironmentVariables"].keys() == {"PATH", "A", "B"}
     assert "User" not in unit()
     assert "UserName" not in job()
+
+
+def test_a_mac_cannot_have_a_daemon_of_another_user_yet() -> None:
+    with pytest.raises(ValueError, match="a user other than root is not covered"):
+        job(user="joe")
 
 
 def test_hardened_by_default_and_loosened_with_a_reason() -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from deploys.icecream import NO_ADDRESS, unavailable
+from facts.look import Look
+from facts.system import System
 from fleet.model import Addresses, Host, Os
 from fleet.plan import view_of, wanted
 from fleet.resources import Resources
@@ -106,7 +109,7 @@ def test_icecream_is_built_where_no_package_has_it() -> None:
     ("addresses", "awaited"),
     [
         (Addresses(tailnet="100.101.9.9"), "100.101.9.9"),
-        (Addresses(lan="10.0.0.1"), "100.64.0.0/10"),
+        (Addresses(lan="10.0.0.1"), NO_ADDRESS),
     ],
 )
 def test_the_interface_is_a_fact_not_a_name(addresses: Addresses, awaited: str) -> None:
@@ -133,3 +136,36 @@ def test_inputs_of_a_service_are_looked_at() -> None:
             for service in want.services:
                 if not service.notify and service.inputs:
                     assert service.name.startswith(("agentfleet-", "org.agentfleet."))
+
+
+TAILNET = "100.101.9.9"
+JOINED = Addresses(tailnet=TAILNET)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "held", "reason"),
+    [
+        (JOINED, TAILNET, ""),
+        (JOINED, "10.0.0.1", f"no interface holds the tailnet address {TAILNET}"),
+        (Addresses(lan="10.0.0.1"), TAILNET, "the tailnet address of rpi1 is not known"),
+    ],
+)
+def test_a_worker_outside_the_tailnet_would_only_wait(
+    addresses: Addresses, held: str, reason: str
+) -> None:
+    look = Look(system=System(addresses=frozenset({held})))
+    said = unavailable(view("rpi1", addresses=addresses), look)
+    assert said.startswith(reason) if reason else said == ""
+
+
+def test_nobody_works_for_a_scheduler_without_an_address() -> None:
+    lost = view("arch-orchestrator", addresses=Addresses(lan="10.0.0.1"))
+    look = Look(system=System(addresses=frozenset({"10.0.0.1"})))
+    assert "the tailnet address of arch-orchestrator is not known" in unavailable(lost, look)
+
+
+def test_root_login_is_left_as_its_owner_has_it() -> None:
+    """The first line that sets a value wins, and ours would come before a stricter one."""
+    files = {file.path: file for file in wanted(view("rpi1"))["base"].files}
+    drop_in = files["/etc/ssh/sshd_config.d/10-agentfleet.conf"].content.decode()
+    assert "PermitRootLogin" not in drop_in

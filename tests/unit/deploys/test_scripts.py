@@ -140,7 +140,7 @@ def waiter(tmp_path: Path, platform: tuple[str, list[str]], program: FakeProgram
     return found
 
 
-@pytest.mark.parametrize("address", ["100.101.0.5", "100.64.0.0/10"])
+@pytest.mark.parametrize("address", ["100.101.0.5"])
 def test_the_interface_is_found_by_its_address(waiter: Script, address: str) -> None:
     code, out, err = waiter.run(
         address, "printf", "<%s>", "-i", "{interface}", "a b", "x{interface}"
@@ -164,7 +164,7 @@ def test_it_waits_until_the_tunnel_is_up(waiter: Script, tmp_path: Path) -> None
         path.write_text(path.read_text().replace("cat <<", f"[ -e {tmp_path}/up ] && cat <<"))
     (tmp_path / "bin" / "sleep").write_text("#!/bin/sh\nexec /usr/bin/sleep 0.05\n")
     (tmp_path / "bin" / "sleep").chmod(0o755)
-    process = waiter.start("100.64.0.0/10", "echo", "{interface}")
+    process = waiter.start("100.101.0.5", "echo", "{interface}")
     time.sleep(0.3)
     assert process.poll() is None
     (tmp_path / "up").touch()

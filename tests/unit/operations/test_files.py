@@ -151,7 +151,7 @@ def test_what_left_the_model_is_removed_children_first() -> None:
     assert change
     assert change.says == (
         "service old.service: remove",
-        "mask theirs.service: remove",
+        "unit theirs.service: stays masked, since its package stays",
         "file /etc/systemd/system/old.service: remove",
         "directory /srv/d/e: remove",
         "directory /srv/d: remove",

@@ -268,3 +268,16 @@ def _heals(host: RealHost, want: Resources, step: int) -> None:
     assert _files(host) == {"foreign": b"f\n", "kept": b"new\n", "n": b"n\n"}
     assert host.retire().returncode == 0
     assert _files(host) == {"foreign": b"theirs\n"}, f"the pre-image is lost at step {step}"
+
+
+def test_new_content_makes_untold_who_was_told_of_the_old(real_host: RealHost) -> None:
+    a, b = real_host.file("a.conf", b"a\n"), real_host.file("b.conf", b"b\n")
+    real_host.bring(Resources(files=(a, b)))
+    notified = real_host.state_dir / "notified"
+    notified.mkdir()
+    for file, name in ((a, "one"), (b, "two")):
+        (notified / f"{name}.stamp").write_text(f"{file.sha256}  {file.path}\n")
+    Path(a.path).write_bytes(b"tampered with\n")
+    Path(b.path).chmod(0o600)  # no new content: nobody has to be told
+    real_host.bring(Resources(files=(a, b)))
+    assert [stamp.name for stamp in notified.iterdir()] == ["two.stamp"]

@@ -49,6 +49,14 @@ def test_only_what_is_missing_is_installed() -> None:
     assert "--no-remove" in change.script
 
 
+@pytest.mark.parametrize("other", [True, False])
+def test_a_package_that_would_drive_another_one_away(other: bool) -> None:
+    clock = Package("systemd-timesyncd", unless=("chrony",))
+    host = FakeHost(manager=Manager.APT).not_installed(clock.name)
+    host = host.installed("chrony") if other else host.not_installed("chrony")
+    assert bool(packages.plan((clock,), host.look)) is not other
+
+
 def test_a_package_the_test_did_not_speak_of_raises() -> None:
     with pytest.raises(LookupError, match="did not say whether the host has git"):
         packages.plan(PACKAGES, FakeHost(manager=Manager.APT).look)

@@ -149,6 +149,13 @@ def test_others_are_not_told_of_what_is_not_there() -> None:
     assert "sha256sum /etc/conf >" in change.script
 
 
+def test_others_are_told_of_a_mended_file_whatever_they_were_told_before() -> None:
+    """Somebody may have changed it and made the service take notice of that."""
+    told = FakeHost().service("ssh.service", stamp={CONF.path: CONF.sha256})
+    assert plan(told.has_file(CONF.path, b"tampered with"), NOTIFIED, CONF)
+    assert plan(told.has(CONF), NOTIFIED, CONF) is None
+
+
 def test_what_was_noted_and_is_gone_is_forgotten() -> None:
     host = FakeHost().lacks("/etc/conf").service("ssh.service", stamp={"/etc/conf": "0"})
     change = services.plan((NOTIFIED,), host.context(), host.look)
@@ -233,3 +240,10 @@ def test_kinds_of_input_other_than_files_have_no_digest() -> None:
     host = FakeHost().has(UNIT).has_file(BINARY, kind=Kind.DIRECTORY, sha256="")
     host.service(SERVICE.name, **GOOD, stamp={UNIT.path: UNIT.sha256})
     assert plan(host) is None
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_service_that_may_be_absent(installed: bool) -> None:
+    clock = RunningService("systemd-timesyncd.service", unless_absent=True)
+    host = FakeHost().service(clock.name, loaded=installed)
+    assert bool(plan(host, clock)) is installed

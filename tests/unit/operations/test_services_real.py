@@ -102,7 +102,15 @@ def test_a_job_that_dies(acted: RealHost, program: FakeProgram) -> None:
     log = acted.root / "d.log"
     log.write_text("no such library\n")
     words = f"printf '\\tstate = exited\\n\\tstderr path = {log}\\n'"
-    program("launchctl", f'case "$1" in bootout) exit 3;; print) {words};; esac')
+    entered = acted.root / "entered"
+    program(
+        "launchctl",
+        f"""case "$1" in
+    bootout) exit 3 ;;
+    bootstrap) : >'{entered}' ;;
+    print) [ -e '{entered}' ] || exit 113; {words} ;;
+esac""",
+    )
     code, said = start(acted, mac=True)
     assert code == 1
     assert "\tstate = exited\nno such library\n" in said
