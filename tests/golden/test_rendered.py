@@ -19,6 +19,7 @@ from facts.paths import PathsProbe
 from facts.probe import compose
 from facts.services import ServicesProbe, ServiceState
 from facts.system import System
+from fleet.daemons import HARDENING
 from fleet.drift import differences
 from fleet.plan import context_of, wanted
 from fleet.resources import File, Manager
@@ -199,9 +200,14 @@ def _unit(text: str) -> dict[str, list[tuple[str, str]]]:
 def test_every_exception_from_hardening_has_its_reason() -> None:
     for _, file in UNITS:
         lines = file.content.decode().splitlines()
-        for number, line in enumerate(lines):
-            if line.startswith(("ReadWritePaths=", "UMask=0022", "CapabilityBoundingSet=CAP")):
-                assert lines[number - 1].startswith("# "), f"{file.path}: {line}"
+        after_environment = max(i for i, line in enumerate(lines) if "Environment=" in line) + 1
+        hardening = lines[after_environment : lines.index("[Install]")]
+        plain = {f"{key}={value}" for key, value in HARDENING.items()}
+        for number, line in enumerate(hardening):
+            if line and not line.startswith("#") and line not in plain:
+                assert hardening[number - 1].startswith("# "), f"{file.path}: {line}"
+        keys = {line.split("=")[0] for line in hardening}
+        assert HARDENING.keys() <= keys, file.path
 
 
 @pytest.mark.parametrize(("name", "file"), _every("PKGBUILD"))

@@ -1,6 +1,7 @@
 """A host of the lab is a real one: systemd, sshd, two networks, a firewall, a package manager."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -123,9 +124,11 @@ def test_services_restart_and_memory_limits_hold(it: Lab, host: str) -> None:
     it.run(host, "systemctl stop t1")
     assert second not in (first, "0\n")
     hungry = "head -c 200M /dev/zero | tail > /dev/null"
-    run = f"systemd-run -q --wait --pipe -p MemoryMax=40M -p OOMPolicy=kill sh -c '{hungry}'"
-    done = it.run(host, run, check=False)
-    assert "Killed" in done.stderr or done.returncode != 0
+    run = f"systemd-run --wait --pipe -p OOMPolicy=kill -p MemoryMax={{}} sh -c '{hungry}'"
+    assert it.run(host, run.format("1G"), check=False).returncode == 0
+    limited = it.run(host, run.format("40M"), check=False)
+    assert limited.returncode == 128 + signal.SIGKILL
+    assert "Killed" in limited.stderr, limited.stderr
 
 
 @pytest.mark.parametrize("host", LINUX)
