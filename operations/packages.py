@@ -13,16 +13,19 @@ from fleet.resources import NO_MANAGER, Manager, Package
 from operations.change import Change, Commands, HostContext, RefusedError, carry_out
 from operations.shell import words
 
-# A new or stale list of packages is refreshed only when the install fails: the list costs more
-# than everything else in most runs.
+# What an interrupted install left is healed, and a new or stale list of packages refreshed, only
+# when the install fails: both cost more than everything else in most runs.
 _APT = """export DEBIAN_FRONTEND=noninteractive
 install() {{
     apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold \\
         install --yes --no-install-recommends --no-remove {names}
 }}
-dpkg --configure -a --force-confold || true
-apt-get -qq -o DPkg::Lock::Timeout=120 --fix-broken install --yes --no-remove || true
-install || {{ apt-get -qq update && install; }}"""
+heal() {{
+    dpkg --configure -a --force-confold || true
+    apt-get -qq -o DPkg::Lock::Timeout=120 --fix-broken install --yes --no-remove || true
+    apt-get -qq update
+}}
+install || {{ heal && install; }}"""
 # Never -Sy alone with a package: that is a partial upgrade, which Arch does not support. Lists are
 # only fetched where there are none yet.
 _PACMAN = """if [ -e /var/lib/pacman/db.lck ] && ! pgrep -x pacman >/dev/null; then
