@@ -58,8 +58,9 @@ def _passwords_refused(view: HostView) -> Setting:
     return Setting(
         "ssh passwords",
         "refused",
-        f"/usr/sbin/sshd -T -C user={login},host=,addr= | grep -Eiq "
-        "'^(password|kbdinteractive)authentication yes' && echo accepted || echo refused",
+        f"said=$(/usr/sbin/sshd -T -C user={login},host=localhost,addr=127.0.0.1) || echo unknown\n"
+        "case $said in *'passwordauthentication yes'* | *'kbdinteractiveauthentication yes'*)\n"
+        "echo accepted ;; ?*) echo refused ;; esac",
         ":",  # our file says it already
         f"sshd still accepts passwords: a line before {SSHD_CONFIG}, in /etc/ssh/sshd_config or a "
         "file beside it, turns them on; remove that line",

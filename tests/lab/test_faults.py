@@ -99,6 +99,19 @@ def test_a_mac_without_brew_and_port_is_reported_and_skipped(lab: Lab) -> None:
         lab.run("macbook2", "mv /usr/local/bin/brew.away /usr/local/bin/brew")
 
 
+def test_a_line_of_others_that_lets_passwords_in_is_an_error(lab: Lab) -> None:
+    """The first line that sets a value wins: ours would be there and mean nothing."""
+    earlier = "/etc/ssh/sshd_config.d/00-earlier.conf"
+    lab.run("windows-desktop", f"echo 'PasswordAuthentication yes' >{earlier}")
+    try:
+        run = converge("--limit", "windows-desktop")
+        assert run.code == 1, run.output
+        assert "sshd still accepts passwords" in run.output
+    finally:
+        lab.run("windows-desktop", f"rm {earlier}")
+    assert converge("--limit", "windows-desktop").changes == {}
+
+
 def test_a_host_that_is_not_in_the_tailnet_is_reported_and_skipped(lab: Lab) -> None:
     """Its worker would wait for its address for ever, and look like one that works."""
     lab.run("rpi3", "ip link set tailscale0 down && ip addr flush dev tailscale0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,3 +170,18 @@ def test_root_login_is_left_as_its_owner_has_it() -> None:
     files = {file.path: file for file in wanted(view("rpi1"))["base"].files}
     drop_in = files["/etc/ssh/sshd_config.d/10-agentfleet.conf"].content.decode()
     assert "PermitRootLogin" not in drop_in
+
+
+@pytest.mark.parametrize(
+    ("sshd", "state"),
+    [
+        ("echo passwordauthentication no", "refused"),
+        ("echo kbdinteractiveauthentication yes", "accepted"),
+        ("false", "unknown"),
+    ],
+)
+def test_an_sshd_that_does_not_answer_refuses_nothing(sshd: str, state: str) -> None:
+    (setting,) = [s for s in wanted(view("rpi1"))["base"].settings if s.name == "ssh passwords"]
+    asked = setting.read.replace("/usr/sbin/sshd", sshd)
+    run = subprocess.run(["sh", "-c", asked], capture_output=True, text=True, check=False)
+    assert run.stdout.split() == [state]
