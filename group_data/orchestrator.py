@@ -1,1 +1,3 @@
 """What the role orchestrator means: the machine that schedules, dispatches and serves."""
+
+tailnet_tag = "tag:orchestrator"
