@@ -3,9 +3,12 @@
 Which hosts get which capability is said in group_data/; what a capability is, in deploys/.
 """
 
-from deploys import base, icecream
+from deploys import artifacts, base, icecream, operators, secrets
 from fleet.converge import converge, take_leave
 
 converge(base)
+converge(operators)
+converge(secrets)
+converge(artifacts)
 converge(icecream)
 take_leave()

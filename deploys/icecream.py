@@ -34,8 +34,7 @@ PACKAGED_UNITS = {
 
 NO_ADDRESS = "0.0.0.0"  # noqa: S104 - rendered, never brought to a host: see `unavailable`
 UNKNOWN_ADDRESS = (
-    "the tailnet address of {host} is not known: join it to the tailnet, and put what "
-    "`tailscale ip -4` prints there under its addresses.tailnet in fleet.yaml"
+    "the tailnet address of {host} is not known yet: a run learns it once {host} is in the tailnet"
 )
 
 _ONLY_APT: dict[Manager, str | None] = {

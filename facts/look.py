@@ -6,7 +6,7 @@ forgets its host's look right before its first command changes something.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,18 +57,26 @@ class Look:
             raise LookupError(f"nobody looked at the value {name}") from None
 
 
-def probes(resources: Iterable[Resources], *, mac: bool, state_dir: str) -> tuple[Probe, ...]:
-    """What has to be looked at for these resources on this platform."""
-    everything = tuple(resources)
+def guard_mark(state_dir: str, capability: str) -> str:
+    """A path that exists while a guarded change of the capability waits to be confirmed."""
+    return f"{state_dir}/guard/{capability}/undo"
+
+
+def probes(wanted: Mapping[str, Resources], *, mac: bool, state_dir: str) -> tuple[Probe, ...]:
+    """What has to be looked at for these resources (by capability) on this platform."""
+    everything = tuple(wanted.values())
+    guards = [capability for capability, r in wanted.items() if r.guard]
     files = [file for r in everything for file in r.files]
     services = [service for r in everything for service in r.services]
     artifacts = [build.artifact for r in everything for build in r.builds]
+    artifacts += [artifact for r in everything for artifact in r.artifacts]
     paths = {
         *(file.path for file in files),
         *(directory.path for r in everything for directory in r.directories),
         *(path for service in services for path in service.inputs),
         *(build.stamp for r in everything for build in r.builds),
         *(artifact.path for artifact in artifacts),
+        *(guard_mark(state_dir, guarded) for guarded in guards),
     }
     managers = (Manager.BREW, Manager.PORT) if mac else (Manager.PACMAN, Manager.APT)
     masked = [unit for r in everything for unit in r.masked]

@@ -14,8 +14,10 @@ FORMAT = 1
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """One thing we manage: `kind` is file, directory, service or mask; `name` a path or a unit.
+    """One thing we manage: `name` is a path or a unit.
 
+    `kind` is file, kept (a file that stays when its capability leaves), artifact, directory,
+    service or mask.
     `origin` is the template a file came from. Digests of secrets are kept out: the manifest is
     world-readable, and a digest of a short secret gives it away.
     """

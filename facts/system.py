@@ -20,9 +20,9 @@ else manager=; fi
 echo "manager=$manager"
 if command -v dpkg >/dev/null; then echo "userland=$(dpkg --print-architecture)"; fi
 if command -v ip >/dev/null; then
-    ip -o -4 addr show | awk '{ split($4, at, "/"); print "address " at[1] }'
+    ip -o addr show | awk '{ split($4, at, "/"); print "address " at[1] }'
 elif [ -x /sbin/ifconfig ]; then
-    /sbin/ifconfig | awk '$1 == "inet" { print "address " $2 }'
+    /sbin/ifconfig | awk '$1 ~ /^inet6?$/ { sub(/%.*/, "", $2); print "address " $2 }'
 fi
 if command -v systemd-detect-virt >/dev/null; then echo "container=$(systemd-detect-virt -c)"; fi
 """
@@ -34,7 +34,7 @@ class System:
 
     `userland` is dpkg's architecture: a 32-bit Raspberry Pi OS on a 64-bit kernel says `armhf`.
     `container` is systemd's word (`wsl`, `systemd-nspawn`, …), empty on a machine of its own.
-    `addresses` are the IPv4 addresses of its interfaces.
+    `addresses` are the IPv4 and IPv6 addresses of its interfaces.
     """
 
     kernel: str = ""

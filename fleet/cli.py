@@ -33,6 +33,7 @@ VERBS: Mapping[str, Verb] = {
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),
     "lab": Verb("lab.cli:lab", "Start, look into and stop the lab: the fleet on one machine."),
     "render": Verb("fleet.commands.render:render", "Write the files of every host."),
+    "revoke": Verb("fleet.commands.revoke:revoke", "Take an operator's access away everywhere."),
     "schema": Verb("fleet.commands.schema:schema", "Print the JSON Schema of fleet.yaml."),
     "status": Verb("fleet.commands.status:status", "Look at every host: what runs, what differs."),
     "validate": Verb("fleet.commands.validate:validate", "Check fleet.yaml and the lock files."),

@@ -5,88 +5,127 @@ One host's error is that host's: it is reported, the host is failed, and the oth
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from pyinfra import host, logger, state
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
 
-from facts.look import Look, look
+from facts.look import look
+from fleet import secrets
 from fleet.cache import obtain
 from fleet.identity import mismatch
-from fleet.plan import Capability, capability_name, context_of, unavailable, view_of
-from fleet.problems import FleetError
+from fleet.pins import mirror, pinned
+from fleet.plan import Capability, HostOrder, capability_name, view_of
 from fleet.resources import Artifact, Resources
+from fleet.ssh import as_root, route
 from fleet.target import Target, load_target
 from fleet.view import HostView
-from operations import builds, files, leftovers, packages, services, settings, users
-from operations.change import HostContext, RefusedError
+from operations import (
+    artifacts,
+    builds,
+    files,
+    guard,
+    leftovers,
+    packages,
+    services,
+    settings,
+    users,
+)
+from operations.change import RefusedError, reason, wrap
+
+CONFIRM_S = 15.0
+ONLY = "FLEET_ONLY"  # environment: the one capability that a run shall touch
 
 
 def converge(module: Capability) -> None:
     """Bring one capability to the host, in the order in which its parts need each other."""
     name = capability_name(module)
+    if os.environ.get(ONLY, name) != name:
+        return
     with _isolated(name):
         view = _view(host.name)
         if name not in view.capabilities or ctx_host.get() in state.failed_hosts:
             return
-        seen = _look(view)
-        if reason := mismatch(view.host, seen.system):
-            raise RefusedError(reason)
-        if reason := unavailable(module, view, seen):
-            logger.warning(f"{host.print_prefix}{name} skipped: {reason}")
-            return
-        _bring(name, module.resources(view), context_of(name, view))
+        order = HostOrder(name, partial(_view, host.name))
+        seen = look(ctx_host.get(), order.context().asked)
+        if wrong := mismatch(view.host, seen.system):
+            raise RefusedError(wrong)
+        _bring(name, module.resources(view), order)
 
 
 def take_leave() -> None:
     """Remove what the host still carries of capabilities that it no longer has."""
+    if ONLY in os.environ:
+        return
     with _isolated("leftovers"):
         view = _view(host.name)
         if ctx_host.get() in state.failed_hosts:
             return
-        context = context_of("leftovers", view)
-        leftovers.retire(
-            capabilities=frozenset(view.capabilities), context=context, name="leftovers"
-        )
+        order = HostOrder("leftovers", partial(_view, host.name))
+        leftovers.retire(capabilities=frozenset(view.capabilities), order=order, name="leftovers")
 
 
-def _bring(name: str, want: Resources, context: HostContext) -> None:
-    if want.masked:
-        services.mask(units=want.masked, context=context, name=f"{name}: masked units")
-    if want.packages:
-        packages.ensure(packages=want.packages, context=context, name=f"{name}: packages")
-    if want.users:
-        users.ensure(users=want.users, context=context, name=f"{name}: users")
-    files.ensure(want=want, context=context, name=f"{name}: files")
-    if want.builds:
-        builds.ensure(builds=want.builds, obtain=_source, context=context, name=f"{name}: builds")
-    if want.settings:
-        settings.ensure(settings=want.settings, context=context, name=f"{name}: settings")
-    if want.services:
-        services.ensure(services=want.services, context=context, name=f"{name}: services")
+def _bring(name: str, has: Resources, order: HostOrder) -> None:
+    """Declare the operations; `has` tells which kinds of resources there are at all."""
+    _bring_programs(name, has, order)
+    if has.guard:
+        guard.arm(order=order, name=f"{name}: guard")
+    files.ensure(order=order, name=f"{name}: files")
+    _bring_builds(name, has, order)
+    if has.settings:
+        settings.ensure(order=order, name=f"{name}: settings")
+    if has.services:
+        services.ensure(order=order, name=f"{name}: services")
+    if has.guard:
+        guard.release(order=order, confirm=_confirm, name=f"{name}: confirmed")
 
 
-def _source(wanted: Artifact) -> Path:
-    """The pinned artifact on this machine."""
-    return obtain(_target().artifacts.get(wanted.name, _view(host.name).host.arch))
+def _bring_programs(name: str, has: Resources, order: HostOrder) -> None:
+    if has.masked:
+        services.mask(order=order, name=f"{name}: masked units")
+    if has.packages:
+        packages.ensure(order=order, name=f"{name}: packages")
+    if has.users:
+        users.ensure(order=order, name=f"{name}: users")
+
+
+def _bring_builds(name: str, has: Resources, order: HostOrder) -> None:
+    if has.artifacts or has.builds:
+        artifacts.ensure(order=order, depot=_Depot(), name=f"{name}: artifacts")
+    if has.builds:
+        builds.ensure(order=order, name=f"{name}: builds")
+
+
+def _confirm(name: str, script: str) -> str:
+    """Run the script through a fresh connection; what went wrong, empty when nothing."""
+    answer = as_root(route(_view(name).host, _target()), wrap(script), CONFIRM_S)
+    return "" if answer.code == 0 else answer.stderr or f"exit code {answer.code}"
+
+
+class _Depot:
+    """This machine's cache, and the orchestrator (operations.artifacts.Depot)."""
+
+    def mirror(self, host: str) -> str:
+        return mirror(_view(host))
+
+    def obtain(self, artifact: Artifact) -> Path:
+        return obtain(pinned(_view(host.name), artifact))
 
 
 @cache
 def _target() -> Target:
+    secrets.install()
     return load_target()
 
 
 @cache
 def _view(name: str) -> HostView:
     return view_of(_target(), name)
-
-
-def _look(view: HostView) -> Look:
-    return look(ctx_host.get(), context_of("look", view).asked)
 
 
 @contextmanager
@@ -97,7 +136,5 @@ def _isolated(name: str) -> Iterator[None]:
     except PyinfraError:
         raise
     except Exception as error:
-        known = isinstance(error, RefusedError | FleetError)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
-        logger.error(f"{host.print_prefix}{name}: {reason}")
+        logger.error(f"{host.print_prefix}{name}: {reason(error)}")
         state.fail_hosts({ctx_host.get()})

@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from facts.look import Look
-from fleet.plan import capability, context_of, unavailable, wanted
+from fleet.plan import capability, context_of, equipped, unavailable
 from fleet.resources import Resources
 from fleet.view import HostView
-from operations import builds, files, leftovers, packages, services, settings, users
+from operations import (
+    artifacts,
+    builds,
+    files,
+    leftovers,
+    packages,
+    services,
+    settings,
+    users,
+)
 from operations.change import Change, HostContext
 
 
 def differences(view: HostView, look: Look) -> tuple[str, ...]:
     """One line for each change that a run would make now, pending and skipped ones included.
 
-    Raises RefusedError where a run would refuse.
+    Raises RefusedError where a run would refuse, FleetError when a secret cannot be had.
     """
     lines: list[str] = []
-    for name, want in wanted(view).items():
+    for name, want in equipped(view).items():
         if reason := unavailable(capability(name), view, look):
             lines.append(f"{name}: skipped, {reason}")
         else:
@@ -33,6 +42,7 @@ def _plans(want: Resources, context: HostContext, look: Look) -> Iterator[Change
     yield packages.plan(want.packages, look)
     yield users.plan(want.users, context, look)
     yield files.plan(want, context, look)
+    yield artifacts.plan(want, context, look)
     for build in want.builds:
         yield builds.plan(build, look)
     yield settings.plan(want.settings, look)

@@ -6,13 +6,11 @@ content gives the same bytes.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from fleet.parse import parse, wrong
 from fleet.problems import FleetError, Problem, show, suggest
-from fleet.schema import tailnet_address
+from fleet.schema import is_public_key, tailnet_address
 from fleet.yamlfile import read_document
 
 M = TypeVar("M", bound=BaseModel)
@@ -62,14 +60,9 @@ def _dns_name(text: str) -> str:
 
 
 def _host_key(text: str) -> str:
-    """Accept `TYPE BASE64` as known_hosts has it, where the key itself names the same type."""
-    fix = "a host's public key without comment: `ssh-ed25519 AAAA…`"
-    match = re.fullmatch(r"((?:ssh|ecdsa|sk)-[a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,2})", text)
-    try:
-        blob = base64.b64decode(match[2], validate=True) if match else b""
-    except binascii.Error:
-        blob = b""
-    if match is None or not blob[4:].startswith(match[1].encode()):
+    """Accept `TYPE BASE64` as known_hosts has it."""
+    if not is_public_key(text):
+        fix = "a host's public key without comment: `ssh-ed25519 AAAA…`"
         raise wrong(f"{show(text)} is not a host key", fix)
     return text
 
@@ -102,6 +95,10 @@ class FleetLock(_Fixed):
     def tailnet_ipv4(self, name: str) -> str | None:
         """Return the host's tailnet address; None when none was learned."""
         return self.hosts[name].tailnet.ipv4 if name in self.hosts else None
+
+    def tailnet_ipv6(self, name: str) -> str | None:
+        """Return the host's IPv6 address in the tailnet; None when none was learned."""
+        return self.hosts[name].tailnet.ipv6 if name in self.hosts else None
 
     def strays(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the hosts of the lock that are not among `names`, sorted."""
@@ -213,6 +210,11 @@ class ArtifactsLock(_Fixed):
 
     version: Literal[1] = 1
     artifacts: Mapping[Word, PinnedArtifact] = Field(default_factory=dict)
+
+    def pins(self) -> Iterator[Artifact]:
+        """Every pinned file."""
+        for name, pinned in self.artifacts.items():
+            yield from (self.get(name, platform) for platform in pinned.platforms)
 
     def get(self, name: str, platform: str = ANY) -> Artifact:
         """Return the artifact for a platform, or for any; raises FleetError when none is pinned."""

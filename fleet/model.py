@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from fleet.kinds import AGENT_ROLES, Arch, Os, Power, Role
 from fleet.lock import FleetLock, lock_path, read_fleet_lock
@@ -24,6 +24,7 @@ __all__ = [
     "Arch",
     "Fleet",
     "Host",
+    "Operator",
     "Os",
     "Power",
     "Role",
@@ -37,10 +38,11 @@ class _Fixed(BaseModel):
 
 
 class Addresses(_Fixed):
-    """Where a host answers; `lan` is an IP address or a DNS name, `tailnet` an IPv4 address."""
+    """Where a host answers; `lan` is an IP address or a DNS name, the others are IP addresses."""
 
     lan: str | None = None
     tailnet: str | None = None
+    tailnet6: str | None = None  # learned only
 
 
 class Ssh(_Fixed):
@@ -84,6 +86,14 @@ class Host(_Fixed):
         return self.role in AGENT_ROLES
 
 
+class Operator(_Fixed):
+    """A person who administers the fleet; `login` is the tailnet's name for them."""
+
+    name: str
+    login: str | None = None
+    ssh_keys: tuple[str, ...]  # OpenSSH public keys, a line each
+
+
 class Fleet(_Fixed):
     """All hosts, in the order of the file."""
 
@@ -91,6 +101,8 @@ class Fleet(_Fixed):
     hosts: tuple[Host, ...]
     scheduler: str  # name of the host that the compile scheduler runs on
     budgets: Mapping[Role, int | float]  # dollars an agent session may spend, by role
+    operators: tuple[Operator, ...] = ()
+    secrets: Mapping[str, str] = Field(default_factory=dict)  # name → where it is, never itself
 
     def __hash__(self) -> int:
         return hash((self.name, self.hosts, self.scheduler))
@@ -167,6 +179,11 @@ def _fleet(file: FleetFile, learned: FleetLock) -> Fleet:
         hosts=hosts,
         scheduler=file.scheduler or orchestrator,
         budgets={role: _dollars(budget) for role, budget in file.budgets.items()},
+        operators=tuple(
+            Operator(name=name, login=one.login, ssh_keys=one.ssh_keys)
+            for name, one in file.operators.items()
+        ),
+        secrets=file.secrets,
     )
 
 
@@ -185,6 +202,7 @@ def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Ho
         addresses=Addresses(
             lan=host.addresses.lan,
             tailnet=host.addresses.tailnet or learned.tailnet_ipv4(name),
+            tailnet6=learned.tailnet_ipv6(name),
         ),
         ssh=Ssh(
             user=_sure(host.ssh.user or file.ssh.user),

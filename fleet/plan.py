@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Protocol, cast
 
 from facts.look import Look, probes
 from fleet.problems import FleetError
 from fleet.resources import Resources
+from fleet.secrets import resolve
 from fleet.target import Target
 from fleet.view import HostView
 from operations.change import HostContext
@@ -48,21 +50,49 @@ def capability(name: str) -> Capability:
         ) from None
 
 
+@cache
 def wanted(view: HostView) -> Mapping[str, Resources]:
-    """Everything this host shall have, by capability, in the order of group_data."""
+    """Everything this host shall have, by capability, in the order of group_data.
+
+    Pure and without secrets: the content of a secret file is empty.
+    """
     return {name: capability(name).resources(view) for name in view.capabilities}
 
 
 @cache
+def equipped(view: HostView) -> Mapping[str, Resources]:
+    """The same with the secrets filled in. Raises FleetError when one cannot be had."""
+    return {name: _equip(want, view) for name, want in wanted(view).items()}
+
+
+def _equip(want: Resources, view: HostView) -> Resources:
+    if not any(file.secret for file in want.files):
+        return want
+    files = tuple(
+        replace(file, content=f"{reveal(view, file.secret)}\n".encode()) if file.secret else file
+        for file in want.files
+    )
+    return replace(want, files=files)
+
+
+def reveal(view: HostView, secret: str) -> str:
+    """The value of a secret that this host needs. Raises FleetError naming host and remedy."""
+    return resolve(view.fleet, secret, view.host.name).reveal()
+
+
+@cache
 def context_of(name: str, view: HostView) -> HostContext:
-    """What operations need to know of the host while they bring the capability `name` to it."""
-    everything = wanted(view)
+    """What operations need to know of the host while they bring the capability `name` to it.
+
+    Raises FleetError when a secret of the host cannot be had.
+    """
+    everything = equipped(view)
     mac, state_dir = view.host.is_mac, view.settings.state_dir
     return HostContext(
         capability=name,
         mac=mac,
         state_dir=state_dir,
-        asked=probes(everything.values(), mac=mac, state_dir=state_dir),
+        asked=probes(everything, mac=mac, state_dir=state_dir),
         wanted=frozenset().union(*(names(want) for want in everything.values())),
         digests={file.path: file.sha256 for want in everything.values() for file in want.files},
     )
@@ -72,3 +102,30 @@ def unavailable(module: Capability, view: HostView, look: Look) -> str:
     """Why this host cannot have the capability, with what to do; empty when it can."""
     judge = getattr(module, "unavailable", None)
     return str(judge(view, look)) if judge else ""
+
+
+@dataclass(frozen=True)
+class HostOrder:
+    """One capability for one host, as `view_now` sees it each time (operations.change.Order)."""
+
+    capability: str
+    view_now: Callable[[], HostView]
+
+    @property
+    def view(self) -> HostView:
+        """The host as it is known now."""
+        return self.view_now()
+
+    def context(self) -> HostContext:
+        """What operations need to know of the host."""
+        return context_of(self.capability, self.view)
+
+    def want(self) -> Resources:
+        """The resources with their secrets; none of a capability the host does not get."""
+        return equipped(self.view).get(self.capability, Resources())
+
+    def hindrance(self, look: Look) -> str:
+        """Why the host cannot have it now."""
+        if self.capability not in self.view.capabilities:
+            return ""
+        return unavailable(capability(self.capability), self.view, look)

@@ -30,18 +30,21 @@ class File:
     """A regular file: its bytes and who may read them.
 
     `template` names the origin and is kept in the host's manifest. `check` is a shell command run
-    as root on the host before the file takes its name; `{path}` in it is the staged file. The
-    content of a `secret` file appears in no diff, record or log.
+    as root on the host before the file takes its name; `{path}` in it is the staged file. With a
+    `secret`, the content is the value of the secret of that name: empty until a run fills it in,
+    and never in a diff, a record or a log. Without a `group`, any will do. A file that `stays` is
+    left where it is when its capability leaves.
     """
 
     path: str
-    content: bytes
+    content: bytes = field(repr=False)  # may be a secret
     template: str
     mode: str = "0644"
     owner: str = "root"
     group: str = ROOT_GROUP
     check: str = ""
-    secret: bool = False
+    secret: str = ""
+    stays: bool = False
 
     @property
     def sha256(self) -> str:
@@ -51,7 +54,10 @@ class File:
 
 @dataclass(frozen=True)
 class Directory:
-    """A directory, made with its parents; parents that exist are left as they are."""
+    """A directory, made with its parents; parents that exist are left as they are.
+
+    Without a `group`, any will do.
+    """
 
     path: str
     mode: str = "0755"
@@ -116,6 +122,7 @@ class Service:
     `wait_for_address` is an IPv4 address that an interface must hold before the start;
     `{interface}` in `command` becomes its name.
     `busy` is shell that succeeds while a restart would cost somebody work (see RestartPolicy).
+    `behind_wall` services run only while the host's firewall stands.
     `exceptions` loosens the default hardening: directive → (value, reason).
     """
 
@@ -133,6 +140,7 @@ class Service:
     restart_delay_s: int = 5
     inputs: tuple[str, ...] = ()
     policy: RestartPolicy = RestartPolicy.ALWAYS
+    behind_wall: bool = False
     exceptions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -177,6 +185,18 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """Files whose change could lock us out: undone unless a fresh connection confirms it.
+
+    `revert` is shell that makes the old files count again.
+    """
+
+    paths: tuple[str, ...]
+    revert: str
+    window_s: int = 90
+
+
+@dataclass(frozen=True)
 class Build:
     """A program built on the host from pinned source, once per version.
 
@@ -203,7 +223,9 @@ class Resources:
     packages: tuple[Package, ...] = ()
     users: tuple[User, ...] = ()
     directories: tuple[Directory, ...] = ()
+    guard: Guard | None = None
     files: tuple[File, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
     builds: tuple[Build, ...] = ()
     settings: tuple[Setting, ...] = ()
     services: tuple[RunningService, ...] = ()

@@ -15,6 +15,7 @@ from fleet.kinds import GROUP_NAMES, MAC_ROLES, OS_ARCH, ROLE_ARCH, ROLE_OS, Rol
 from fleet.problems import Problem, show, suggest
 from fleet.roles import known_capabilities, reserved_cores
 from fleet.schema import HOST_NAME, FleetFile, HostEntry
+from fleet.secrets import KNOWN
 from fleet.yamlfile import Document, Key
 
 Rule = Callable[[Document, FleetFile], Iterator[Problem]]
@@ -233,6 +234,38 @@ def _canonical(address: str) -> str:
         return address.casefold().removesuffix(".")
 
 
+def _operators(document: Document, file: FleetFile) -> Iterator[Problem]:
+    seen: dict[str, Key] = {}
+    for name, one in file.operators.items():
+        path: Key = ("operators", name)
+        if not re.fullmatch(HOST_NAME, name):
+            fix = "use a-z, 0-9 and -, at most 63 characters"
+            yield document.problem(path, f"{show(name)} is not a name", fix)
+        stated = _at(document, (*path, "ssh_keys"))
+        if stated in (..., None, []):
+            fix = "add `ssh_keys: [ssh-ed25519 AAAA… comment]`, or remove the operator"
+            yield document.problem(path, "the operator has no SSH key", fix)
+        for index, key in enumerate(stated if isinstance(stated, list) else ()):
+            blob, at = " ".join(str(key).split(" ")[:2]), (*path, "ssh_keys", index)
+            first = seen.setdefault(blob, at)
+            if key in one.ssh_keys and first != at:
+                fix = "each key belongs to one person: keep one of the two"
+                fault = f"this key is in line {document.line(first)} already"
+                yield document.problem(at, fault, fix)
+
+
+def _secrets(document: Document, file: FleetFile) -> Iterator[Problem]:
+    for name in file.secrets:
+        if name not in KNOWN:
+            fix = suggest(name, sorted(KNOWN))
+            fault = f"no secret is called {show(name)}"
+            yield document.problem(("secrets", name), fault, fix)
+    if {"anthropic_api_key", "claude_subscription_token"} <= file.secrets.keys():
+        fix = "agents use one of the two: keep that"
+        path = ("secrets", "claude_subscription_token")
+        yield document.problem(path, "there is an anthropic_api_key as well", fix)
+
+
 _RULES: tuple[Rule, ...] = (
     _required_keys,
     _host_names,
@@ -244,4 +277,6 @@ _RULES: tuple[Rule, ...] = (
     _logins,
     _capabilities,
     _addresses,
+    _operators,
+    _secrets,
 )

@@ -6,6 +6,8 @@ in each model's `required`, which the schema prints and `fleet.rules` checks.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 import re
 from typing import Annotated, Any, ClassVar, Literal
@@ -15,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from fleet.kinds import Arch, Os, Power, Role
 from fleet.parse import wrong
 from fleet.problems import show
+from fleet.secrets import KNOWN as KNOWN_SECRETS
 
 HOST_NAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123 label, in lower case
 USER_NAME = r"[A-Za-z_][A-Za-z0-9._-]{0,31}"
@@ -56,6 +59,61 @@ def _capability(text: str) -> str:
     return text
 
 
+def is_public_key(text: str) -> bool:
+    """Whether the text is `TYPE BASE64`, an OpenSSH public key that names the same type inside."""
+    match = re.fullmatch(r"((?:ssh|ecdsa|sk)-[a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,2})", text)
+    try:
+        blob = base64.b64decode(match[2], validate=True) if match else b""
+    except binascii.Error:
+        return False
+    fields = _wire_strings(blob)
+    return match is not None and len(fields) > 1 and fields[0] == match[1].encode()
+
+
+def _wire_strings(blob: bytes) -> list[bytes]:
+    """The strings of SSH's wire format (RFC 4251); empty when the bytes are something else."""
+    found = []
+    while blob:
+        length, blob = int.from_bytes(blob[:4], "big"), blob[4:]
+        if length > len(blob):
+            return []
+        found.append(blob[:length])
+        blob = blob[length:]
+    return found
+
+
+def _ssh_key(text: str) -> str:
+    words = text.split(" ", 2)
+    fix = "write a line of a .pub file: `ssh-ed25519 AAAA… comment`, without options"
+    if not text.isprintable() or len(text) > 4000 or not is_public_key(" ".join(words[:2])):
+        raise wrong(f"{show(text)} is not an SSH public key", fix)
+    if words[0] == "ssh-dss":
+        raise wrong("a DSA key is no longer accepted by SSH", "make an ed25519 key")
+    return text
+
+
+def _login(text: str) -> str:
+    if not re.fullmatch(r"[^\s@/:*]{1,64}@[a-z0-9][a-z0-9.-]{0,252}", text):
+        fix = "write it as the tailnet shows it: alice@example.com, alice@github"
+        raise wrong(f"{show(text)} is not a login of the tailnet", fix)
+    return text
+
+
+def _reference(text: str) -> str:
+    """Accept a reference. What is refused is not repeated: it may be a secret itself."""
+    kind, colon, place = text.partition(":")
+    fix = "write env:NAME, file:PATH or command:…, never the secret itself"
+    if not colon or kind not in ("env", "file", "command") or not place.strip():
+        raise wrong("this is not a reference to a secret", fix)
+    if not place.isprintable() or len(place) > 1000:
+        raise wrong(f"what follows {kind}: is not one line of text", fix)
+    if kind == "env" and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", place):
+        raise wrong("what follows env: is not the name of a variable", fix)
+    if kind == "file" and not place.startswith(("/", "~")):
+        raise wrong("what follows file: is not an absolute path", "begin it with / or ~")
+    return text
+
+
 def tailnet_address(text: str) -> str:
     """Return the text when it is an IPv4 address that Tailscale gives out, else raise."""
     try:
@@ -93,6 +151,9 @@ def _matching(pattern: str) -> Any:  # noqa: ANN401 - pydantic's own type
 Text = Annotated[str, AfterValidator(_line)]
 Label = Annotated[str, AfterValidator(_label), _matching(HOST_NAME)]
 Capability = Annotated[str, AfterValidator(_capability), _matching(CAPABILITY)]
+SshKey = Annotated[str, AfterValidator(_ssh_key)]
+Login = Annotated[str, AfterValidator(_login)]
+Reference = Annotated[str, AfterValidator(_reference)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Cores = Annotated[int, Field(strict=True, ge=1, le=MAX_CORES)]
 Dollars = Annotated[float, Field(strict=True, ge=0, le=MAX_DOLLARS)]
@@ -186,6 +247,21 @@ class HostEntry(_Entry):
     hardware: Text = Field(default="", description="what it is, in words; for people only")
 
 
+class OperatorEntry(_Entry):
+    """A person who administers the fleet."""
+
+    required: ClassVar[tuple[str, ...]] = ("ssh_keys",)
+
+    login: Login | None = Field(
+        default=None, description="login in the tailnet, such as alice@example.com"
+    )
+    ssh_keys: tuple[SshKey, ...] = Field(
+        default=(),
+        description="SSH public keys; the operators' keys are the only ones that hosts take",
+        json_schema_extra={"minItems": 1},
+    )
+
+
 class FleetFile(_Entry):
     """fleet.yaml: the hosts of one fleet and what is wanted of them."""
 
@@ -201,6 +277,16 @@ class FleetFile(_Entry):
     ssh: SshEntry = Field(default=SshEntry(), description="how to log in, for every host")
     budgets: dict[Role, Dollars] = Field(
         default_factory=dict, description="dollars an agent session may spend, by role"
+    )
+    operators: dict[str, OperatorEntry] = Field(
+        default_factory=dict,
+        description="who administers the fleet, by name; without any, keys are left as they are",
+        json_schema_extra={"propertyNames": {"pattern": f"^{HOST_NAME}$"}},
+    )
+    secrets: dict[str, Reference] = Field(
+        default_factory=dict,
+        description="where each secret is: env:NAME, file:PATH or command:…",
+        json_schema_extra={"propertyNames": {"enum": [*sorted(KNOWN_SECRETS)]}},
     )
     hosts: dict[str, HostEntry] = Field(
         default_factory=dict,

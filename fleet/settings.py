@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,6 +23,7 @@ class Settings(BaseModel):
     log_dir: str
     libexec_dir: str
     config_dir: str
+    holds_secrets: tuple[str, ...]
     homes_dir: str  # where login users have their home directories
     build_user: str
 
@@ -31,14 +32,7 @@ class Settings(BaseModel):
     journal_max: str
     sets_hostname: bool
 
-    tailnet_tag: str  # "tag:NAME", empty where the node belongs to a person
-    tailscale_runs: Literal["here", "windows"]
-    tailscale_path: tuple[str, ...]
-
-    agent_port: int
-    orchestrator_port: int
     artifacts_port: int
-    orchestrator_user: str
 
     icecc_user: str
     icecc_port: int

@@ -32,7 +32,9 @@ class Route:
 
     def command(self, *more: str) -> list[str]:
         """The argument vector of an ssh that never asks; `more` options, the host is last."""
+        # Never through somebody's shared connection: that may be older than what it shall prove.
         options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
+        options += ["ControlMaster=no", "ControlPath=none"]
         if self.known_hosts:
             options += [f"UserKnownHostsFile={self.known_hosts}", "StrictHostKeyChecking=yes"]
         else:

@@ -13,6 +13,7 @@ from fleet.drift import differences
 from fleet.identity import mismatch
 from fleet.model import Power
 from fleet.plan import context_of, view_of, wanted
+from fleet.problems import FleetError
 from fleet.ssh import as_root, route
 from fleet.target import Target
 from fleet.view import HostView
@@ -53,7 +54,10 @@ def statuses(target: Target) -> tuple[Status, ...]:
 def status(target: Target, name: str) -> Status:
     """The status of one host. Never raises for what is wrong with the host."""
     view = view_of(target, name)
-    asked = context_of("status", view).asked
+    try:
+        asked = context_of("status", view).asked
+    except FleetError as error:
+        return Status(name, State.ERROR, error=str(error))
     answer = as_root(route(view.host, target), compose(asked), TIMEOUT_S)
     if not answer.reached:
         away = answer.nobody_there and view.host.power is not Power.ALWAYS_ON
@@ -65,7 +69,7 @@ def status(target: Target, name: str) -> Status:
         if reason := mismatch(view.host, seen.system):
             return Status(name, State.ERROR, error=reason)
         found = differences(view, seen)
-    except (ValueError, LookupError, RefusedError) as error:
+    except (ValueError, LookupError, RefusedError, FleetError) as error:
         return Status(name, State.ERROR, error=str(error))
     system = seen.system.distribution or seen.system.kernel
     return Status(

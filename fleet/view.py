@@ -67,11 +67,21 @@ class HostView:
         owner: str = "root",
         group: str = ROOT_GROUP,
         check: str = "",
+        stays: bool = False,
         values: Mapping[str, object] | None = None,
     ) -> File:
         """A file resource rendered from templates/<template>."""
         content = self.render(template, **(values or {}))
-        return File(path, content, template, mode=mode, owner=owner, group=group, check=check)
+        return File(
+            path,
+            content,
+            template,
+            mode=mode,
+            owner=owner,
+            group=group,
+            check=check,
+            stays=stays,
+        )
 
     def script(self, name: str, template: str) -> File:
         """A program of ours in the libexec directory, checked by the host's own shell."""

@@ -2,7 +2,13 @@
 
 _sudo = True  # pyinfra's own switch: everything here is the system's, so it is changed as root
 
-capabilities = ("base", "icecream")
+capabilities = (
+    "base",
+    "operators",
+    "secrets",
+    "artifacts",
+    "icecream",
+)
 reserved_cores = 0  # cores that compile jobs from elsewhere never get
 
 # Where agentfleet keeps its things on a host.
@@ -11,6 +17,7 @@ log_dir = "/var/log/agentfleet"
 libexec_dir = "/usr/local/libexec/agentfleet"
 config_dir = "/etc/agentfleet"
 homes_dir = "/home"
+holds_secrets = ()  # of those in fleet.yaml, what the role's daemons read
 build_user = "agentfleet-build"  # builds from source without rights
 
 # base
@@ -19,16 +26,8 @@ time_servers = ()  # none: those of the distribution
 journal_max = "200M"
 sets_hostname = True
 
-# tailscale. A tagged host belongs to the fleet; one without a tag to the person who logged it in.
-tailnet_tag = ""
-tailscale_runs = "here"  # or "windows": beside this system, which sees its addresses only
-tailscale_path = ("/usr/bin", "/usr/sbin")
-
-# The ports of what has no password of its own, behind the firewall.
-agent_port = 3284  # agentapi's own
-orchestrator_port = 8080
+# artifacts
 artifacts_port = 8081
-orchestrator_user = "agentfleet"  # the only daemon's account that may speak to agents
 
 # icecream. The port numbers are the program's own; changing them breaks unmanaged clients.
 icecc_user = "icecc"

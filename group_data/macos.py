@@ -3,7 +3,6 @@
 state_dir = "/var/db/agentfleet"
 build_user = "_agentfleet"
 homes_dir = "/Users"
-tailscale_path = ("/usr/local/bin", "/opt/local/bin")  # Homebrew, MacPorts
 time_servers = ("time.apple.com",)
 
 icecc_user = "_icecc"

@@ -2,4 +2,3 @@
 
 reserved_cores = 2  # Windows and the person in front of it keep these
 sets_hostname = False  # WSL takes its name from Windows at every start
-tailscale_runs = "windows"  # its mirrored network brings the addresses into WSL

@@ -5,10 +5,12 @@ This is the only seam between the lab and reality.
 
 from pathlib import Path
 
-from fleet.model import Addresses, Fleet, Ssh
-from lab.place import find_place
-from lab.remote import USER
+from fleet.model import Addresses, Fleet, Operator, Ssh
+from lab.place import Place, find_place
+from lab.remote import USER, public_key
 from lab.spec import lab_hosts
+
+NOBODY = Operator(name="lab", login="lab@example.com", ssh_keys=("",))  # where the fleet names none
 
 
 def overlay(fleet: Fleet, lab_name: str | None = None) -> tuple[Fleet, Path]:
@@ -22,4 +24,18 @@ def overlay(fleet: Fleet, lab_name: str | None = None) -> tuple[Fleet, Path]:
         addresses = Addresses(lan=place.lan(spec), tailnet=place.tailnet(spec))
         ssh = Ssh(user=USER, port=host.ssh.port, key=str(place.key))
         hosts.append(host.model_copy(update={"addresses": addresses, "ssh": ssh}))
-    return fleet.model_copy(update={"hosts": tuple(hosts)}), place.known_hosts
+    operators = tuple(_operators(fleet, place))
+    more = {"hosts": tuple(hosts), "operators": operators}
+    return fleet.model_copy(update=more), place.known_hosts
+
+
+def _operators(fleet: Fleet, place: Place) -> list[Operator]:
+    """The operators, with keys of the lab: the first one's is the key that opens every host."""
+    if not place.key.exists():
+        return []
+    people = fleet.operators or (NOBODY,)
+    keys = [place.key, *(place.operator_key(one.name) for one in people[1:])]
+    return [
+        one.model_copy(update={"ssh_keys": (public_key(key, one.name),)})
+        for one, key in zip(people, keys, strict=True)
+    ]

@@ -63,6 +63,10 @@ class Place:
         """Return the private key that opens every host."""
         return self.state / "id_ed25519"
 
+    def operator_key(self, name: str) -> Path:
+        """Return the private key of an operator other than the first."""
+        return self.state / "operators" / name
+
     @property
     def known_hosts(self) -> Path:
         """Return the file of the hosts' keys."""

@@ -26,13 +26,19 @@ _ALONE = ("-o", "ControlMaster=no", "-o", "ControlPath=none")
 
 def write_key(place: Place) -> None:
     """Make the lab's key pair, once."""
-    public = place.key.with_suffix(".pub")
-    if place.key.exists() and public.exists():
-        return
-    for file in (place.key, public):
-        file.unlink(missing_ok=True)
-    make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab {place.name}"]
-    run([*make, "-f", str(place.key)])
+    public_key(place.key, f"lab {place.name}")
+
+
+def public_key(key: Path, comment: str) -> str:
+    """Return the public half of a key pair, which is made when it is not there."""
+    public = key.with_suffix(".pub")
+    if not (key.exists() and public.exists()):
+        key.parent.mkdir(parents=True, exist_ok=True)
+        for file in (key, public):
+            file.unlink(missing_ok=True)
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment]
+        run([*make, "-f", str(key)])
+    return public.read_text().strip()
 
 
 def write_ssh_files(place: Place, hosts: Sequence[LabHost]) -> None:

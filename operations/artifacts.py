@@ -1,15 +1,78 @@
-"""Pinned files on hosts: delivered once, verified before they have their name, kept by digest."""
+"""Pinned files on hosts: pulled or delivered once, verified before they have their name.
+
+A host pulls from the orchestrator, resuming what an earlier run began; where nobody serves, this
+machine delivers over SSH.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
-from pyinfra.api.command import FileUploadCommand, StringCommand
+from pyinfra import logger
+from pyinfra.api import Host, State, operation
+from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
+from pyinfra.connectors.util import CommandOutput
 
 from facts.look import Look
-from fleet.resources import Artifact
-from operations.change import Commands, HostContext, wrap
+from fleet.problems import FleetError
+from fleet.resources import Artifact, Resources
+from operations import builds
+from operations.change import Change, Commands, HostContext, Order, carry_out, wrap
 from operations.shell import quote
+
+CAME, ELSEWHERE = "came", "elsewhere"  # what a pull says when it succeeds or cannot
+_MEGABYTE = 1_000_000
+
+
+class Depot(Protocol):
+    """Where artifacts come from."""
+
+    def mirror(self, host: str) -> str:
+        """The address under which this host can pull (`http://host:port`), empty if nowhere."""
+
+    def obtain(self, artifact: Artifact) -> Path:
+        """The artifact on this machine. Raises FleetError when it cannot be had."""
+
+
+@operation()
+def ensure(order: Order, depot: Depot) -> Commands:
+    """Bring the artifacts that are missing on the host."""
+
+    def supply(look: Look) -> Sequence[PyinfraCommand]:
+        context = order.context()
+        needed = missing(order.want(), context, look)
+        return [FunctionCommand(_bring, (artifact, depot, context), {}) for artifact in needed]
+
+    yield from carry_out("artifacts", order, plan, supply)
+
+
+def plan(want: Resources, context: HostContext, look: Look) -> Change | None:
+    """The artifacts that are missing, or have other bytes; the script checks that they came."""
+    needed = missing(want, context, look)
+    if not needed:
+        return None
+    says = tuple(
+        f"artifact {a.name} {a.version}: fetch ({max(a.size / _MEGABYTE, 0.1):.1f} MB)"
+        for a in needed
+    )
+    came = (f"[ -f {quote(a.path)} ] || fail {quote(f'{a.name} did not come')}" for a in needed)
+    return Change(says, "\n".join(came))
+
+
+def missing(want: Resources, context: HostContext, look: Look) -> list[Artifact]:
+    """What the host lacks; the source of a program only while it has to be built.
+
+    And only where no capability brings it anyway.
+    """
+    sources = [
+        build.artifact
+        for build in want.builds
+        if builds.plan(build, look) and ("artifact", build.artifact.path) not in context.wanted
+    ]
+    unique = {artifact.path: artifact for artifact in (*want.artifacts, *sources)}
+    return [artifact for artifact in unique.values() if absent(artifact, look)]
 
 
 def absent(artifact: Artifact, look: Look) -> bool:
@@ -18,25 +81,96 @@ def absent(artifact: Artifact, look: Look) -> bool:
     return now is None or now.sha256 != artifact.sha256
 
 
-def deliver(artifact: Artifact, local: Path, context: HostContext) -> Commands:
-    """Upload the artifact as the login user, then let root copy, verify and name it.
-
-    Verified after the copy: what the login user may write to is not trusted.
-    """
+def _bring(
+    state: State, host: Host, artifact: Artifact, depot: Depot, context: HostContext
+) -> bool:
+    """Pull; where nobody serves, deliver. Says what is wrong and fails the host otherwise."""
+    mirror = depot.mirror(host.name)
+    if mirror:
+        succeeded, output = _shell(host, pull(artifact, mirror, context))
+        if not succeeded:
+            logger.error(f"{host.print_prefix}{output.stderr.strip()}")
+            return False
+        if output.stdout.strip() == CAME:
+            return True
+    try:
+        local = depot.obtain(artifact)
+    except FleetError as error:
+        logger.error(f"{host.print_prefix}{error}")
+        return False
     parcel = f"/tmp/agentfleet-{artifact.sha256}"  # noqa: S108 - untrusted until verified
-    yield FileUploadCommand(str(local), parcel, _sudo=False)
-    yield StringCommand("sh -s", _stdin=wrap(receive(artifact, parcel, context)))
+    # As the login user, who may write there; root then copies, verifies and names it.
+    if not host.put_file(str(local), parcel, **_arguments(host, _sudo=False)):
+        return False
+    succeeded, output = _shell(host, receive(artifact, parcel, context))
+    if not succeeded:
+        logger.error(f"{host.print_prefix}{output.stderr.strip()}")
+    return succeeded
+
+
+def _shell(host: Host, script: str) -> tuple[bool, CommandOutput]:
+    """Run a script as root: whether it succeeded, and what it said."""
+    arguments = _arguments(host, _sudo=True, _stdin=wrap(script))
+    return host.run_shell_command(StringCommand("sh -s"), **arguments)
+
+
+def _arguments(host: Host, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - pyinfra's own
+    given: dict[str, Any] = dict(host.current_op_global_arguments or {})
+    return {key: given[key] for key in ("_sudo_user", "_su_user") if key in given} | more
+
+
+def pull(artifact: Artifact, mirror: str, context: HostContext) -> str:
+    """Shell that fetches from the mirror and says CAME; ELSEWHERE when that cannot give it.
+
+    What arrived of an earlier attempt is continued. If the whole is wrong then, the earlier part
+    may have been, so it is fetched anew once. Wrong bytes from the mirror alone are an error.
+    """
+    directory, name = artifact.path.rsplit("/", 1)
+    url = quote(f"{mirror}/{artifact.sha256}/{name}")
+    part, target = quote(f"{artifact.path}.part"), quote(artifact.path)
+    return f"""mkdir -p {quote(directory)}
+{_digest(context)}
+command -v curl >/dev/null || {{ echo {ELSEWHERE}; return 0; }}
+get() {{
+    code=0
+    curl --silent --fail --noproxy '*' --connect-timeout 3 --speed-limit 1000 --speed-time 20 \\
+        --max-filesize {artifact.size} --continue-at - --output {part} {url} || code=$?
+    found=$(digest {part})
+}}
+earlier=
+if [ -s {part} ]; then earlier=yes; fi
+get
+case $found/$earlier/$code in
+{artifact.sha256}/* | *//* | */yes/[67] | */yes/28) ;; # done, or nothing to mistrust, or no answer
+*) rm -f {part}; get ;;
+esac
+if [ "$found" = {artifact.sha256} ]; then
+    chmod 0644 {part}
+    mv -f {part} {target}
+    echo {CAME}
+elif [ "$code" = 0 ]; then
+    rm -f {part}
+    fail "{artifact.name} came as $found, pinned is {artifact.sha256}: not installed"
+else
+    echo {ELSEWHERE}
+fi"""
 
 
 def receive(artifact: Artifact, parcel: str, context: HostContext) -> str:
     """Shell that takes the uploaded parcel in; a wrong digest names both and changes nothing."""
-    digest = "shasum -a 256" if context.mac else "sha256sum"
     directory, target = artifact.path.rsplit("/", 1)[0], quote(artifact.path)
     return f"""mkdir -p {quote(directory)}
+{_digest(context)}
 trap {quote(f"rm -f {quote(parcel)} {target}.new")} EXIT
 cp {quote(parcel)} {target}.new
-found=$({digest} {target}.new | cut -d ' ' -f 1)
+found=$(digest {target}.new)
 [ "$found" = {artifact.sha256} ] ||
     fail "{artifact.name} arrived as $found, pinned is {artifact.sha256}: not installed"
 chmod 0644 {target}.new
-mv -f {target}.new {target}"""
+mv -f {target}.new {target}
+rm -f {target}.part"""
+
+
+def _digest(context: HostContext) -> str:
+    program = "shasum -a 256" if context.mac else "sha256sum"
+    return f"digest() {{ {program} \"$1\" 2>/dev/null | cut -d ' ' -f 1; }}"

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 from pyinfra.api import operation
-from pyinfra.api.command import PyinfraCommand
 
 from facts.look import Look
-from fleet.resources import Artifact, Build
-from operations.artifacts import absent, deliver
-from operations.change import Change, Commands, HostContext, carry_out
+from fleet.resources import Build, Resources
+from operations.change import Change, Commands, HostContext, Order, carry_out
 from operations.shell import words
 
 
 @operation()
-def ensure(
-    builds: tuple[Build, ...], obtain: Callable[[Artifact], Path], context: HostContext
-) -> Commands:
-    """Build what is not there in its version; `obtain` gives the source on this machine."""
-    for build in builds:
-        yield from carry_out(
-            "builds",
-            context,
-            partial(plan, build),
-            partial(_supply, build.artifact, obtain, context),
-        )
+def ensure(order: Order) -> Commands:
+    """Build what is not there in its version, from sources that are on the host."""
+    for build in order.want().builds:
+        yield from carry_out("builds", order, partial(_plan, build))
 
 
-def _supply(
-    artifact: Artifact, obtain: Callable[[Artifact], Path], context: HostContext, look: Look
-) -> Sequence[PyinfraCommand]:
-    return tuple(deliver(artifact, obtain(artifact), context)) if absent(artifact, look) else ()
+def _plan(build: Build, want: Resources, context: HostContext, look: Look) -> Change | None:
+    return plan(build, look)
 
 
 def plan(build: Build, look: Look) -> Change | None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from pyinfra import host, logger, state
 from pyinfra.api import Host, State
@@ -20,6 +21,8 @@ from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
 from facts.look import Look, forget, look
 from facts.probe import Probe
 from fleet.problems import FleetError
+from fleet.resources import Resources
+from fleet.secrets import redact
 
 Commands = Generator[PyinfraCommand, None, None]
 RECORDS = "FLEET_RECORDS"  # environment: a file that gets one JSON object per change
@@ -42,6 +45,27 @@ class HostContext:
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
+class Order(Protocol):
+    """What a capability wants on the host at hand, asked each time an operation plans.
+
+    Asked late, since an earlier operation of the same run may have learned what the answer
+    depends on, such as the address under which a host has just joined the tailnet.
+    """
+
+    @property
+    def capability(self) -> str:
+        """Name of the capability."""
+
+    def context(self) -> HostContext:
+        """What is to be known of the host besides the resources."""
+
+    def want(self) -> Resources:
+        """The resources, the content of secrets included. Raises FleetError without a secret."""
+
+    def hindrance(self, look: Look) -> str:
+        """Why the host cannot have the capability now; empty when it can."""
+
+
 @dataclass(frozen=True)
 class Change:
     """A difference and its cure: `says` in the user's words, `script` in sh, run as root.
@@ -62,8 +86,8 @@ class RefusedError(Exception):
 
 def carry_out(
     operation: str,
-    context: HostContext,
-    plan: Callable[[Look], Change | None],
+    order: Order,
+    plan: Callable[[Resources, HostContext, Look], Change | None],
     supply: Callable[[Look], Sequence[PyinfraCommand]] = lambda look: (),
 ) -> Commands:
     """Yield what makes the planned change, nothing when there is none.
@@ -73,14 +97,19 @@ def carry_out(
     end the run for all of them.
     """
     try:
+        context = order.context()
         seen = look(host, context.asked)
-        change = plan(seen)
+        if hindrance := order.hindrance(seen):
+            skipped = f"{order.capability} skipped: {hindrance}"
+            _tell((host.name, skipped), logger.warning, host.print_prefix)
+            return
+        change = plan(order.want(), context, seen)
         if change is None:
             return
         supplies = supply(seen) if change.script and state.is_executing else ()
-        _announce(operation, context, change)
+        announce(operation, context, change)
     except Exception as error:
-        yield _failure(f"{context.capability}: {operation}: {_reason(error)}")
+        yield failure(f"{order.capability}: {operation}: {reason(error)}")
         return
     if not change.script:
         return
@@ -102,16 +131,18 @@ def wrap(script: str) -> str:
     )
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """An exception in words for the user, without secrets."""
     # Not their subclasses: a KeyError's text is nothing but the key.
     expected = isinstance(error, RefusedError | FleetError) or type(error) in (
         LookupError,
         ValueError,
     )
-    return str(error) if expected else f"{type(error).__name__}: {error}"
+    return redact(str(error) if expected else f"{type(error).__name__}: {error}")
 
 
-def _failure(message: str) -> FunctionCommand:
+def failure(message: str) -> FunctionCommand:
+    """A command that fails this host with these words, and says them in a dry run."""
     if not state.is_executing:  # a dry run never gets to the command
         _tell((host.name, message), logger.warning, host.print_prefix)
 
@@ -132,7 +163,7 @@ def _tell(what: tuple[str, str], log: Callable[[str], None], prefix: str = "") -
         log(f"{prefix}{what[1]}")
 
 
-def _announce(operation: str, context: HostContext, change: Change) -> None:
+def announce(operation: str, context: HostContext, change: Change) -> None:
     """Tell what changes, with diffs where they are wanted."""
     for line in (*change.says, *change.pending):
         _tell((host.name, f"{context.capability}: {line}"), logger.info, host.print_prefix)

@@ -12,7 +12,7 @@ from facts.look import Look
 from facts.manifests import Entry, Manifest
 from facts.paths import SHOWN_BYTES, Kind, PathState
 from fleet.resources import Directory, File, Resources
-from operations.change import Change, Commands, HostContext, RefusedError, carry_out
+from operations.change import Change, Commands, HostContext, Order, RefusedError, carry_out
 from operations.manifest import (
     farewell,
     managed,
@@ -26,12 +26,12 @@ from operations.shell import flat, quote, unpack
 
 
 @operation()
-def ensure(want: Resources, context: HostContext) -> Commands:
+def ensure(order: Order) -> Commands:
     """Bring a capability's directories and files to the host and take away its orphans.
 
     Nothing takes its name unless all files of the call are on the host and checked.
     """
-    yield from carry_out("files", context, lambda look: plan(want, context, look))
+    yield from carry_out("files", order, plan)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ def plan(want: Resources, context: HostContext, look: Look) -> Change | None:
     new = manifest(context.capability, want)
     old = look.manifests.get(context.capability)
     gone = orphans(old, context)
-    if not writes and not made and not gone and new == old:
+    noted = new == old or (old is None and not new.entries)
+    if not writes and not made and not gone and noted:
         return None
     leaving, leave_script = farewell(gone, context)
     says = (
@@ -92,6 +93,11 @@ def _write(file: File, now: PathState | None, ours: frozenset[str]) -> _Write | 
     return _Write(file, reasons, file.path not in ours, changes_content=bool(content))
 
 
+def differs(file: File, look: Look) -> bool:
+    """Whether the file is not on the host as it is wanted."""
+    return _write(file, look.path(file.path), managed(look)) is not None
+
+
 def _directory(directory: Directory, now: PathState | None) -> list[str]:
     if now is None:
         return ["create"]
@@ -107,7 +113,7 @@ def _access(want: File | Directory, now: PathState) -> list[str]:
         differs.append(f"mode {now.mode} → {want.mode}")
     if want.owner not in (now.owner, now.uid):
         differs.append(f"owner {now.owner} → {want.owner}")
-    if want.group not in (now.group, now.gid):
+    if want.group and want.group not in (now.group, now.gid):
         differs.append(f"group {now.group} → {want.group}")
     return differs
 
@@ -141,8 +147,13 @@ trap 'exit 1' HUP INT TERM"""
 
 
 def _make(directory: Directory) -> str:
-    path, owner = quote(directory.path), quote(f"{directory.owner}:{directory.group}")
+    path, owner = quote(directory.path), quote(_owner(directory))
     return f"mkdir -p {path}\nchown {owner} {path}\nchmod {directory.mode} {path}"
+
+
+def _owner(want: File | Directory) -> str:
+    """In chown's words."""
+    return f"{want.owner}:{want.group}" if want.group else want.owner
 
 
 def _note(new: Manifest, leaving: Sequence[Entry], context: HostContext) -> str:
@@ -170,7 +181,7 @@ def _stage(writes: Sequence[_Write], context: HostContext) -> Iterator[str]:
     for write in writes:
         file = write.file
         target, source = quote(file.path), quote(flat(file.path))
-        owner = quote(f"{file.owner}:{file.group}")
+        owner = quote(_owner(file))
         staged = _staged(file.path)
         yield f'put "$stage"/{source} {target} {staged} {owner} {file.mode}'
     for write in writes:

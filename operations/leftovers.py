@@ -5,15 +5,17 @@ from __future__ import annotations
 from pyinfra.api import operation
 
 from facts.look import Look
-from operations.change import Change, Commands, HostContext, carry_out
+from operations.change import Change, Commands, HostContext, Order, carry_out
 from operations.manifest import farewell, manifest_path, orphans
 from operations.shell import quote
 
 
 @operation()
-def retire(capabilities: frozenset[str], context: HostContext) -> Commands:
+def retire(capabilities: frozenset[str], order: Order) -> Commands:
     """Remove services and files of every capability on the host that is not in `capabilities`."""
-    yield from carry_out("leftovers", context, lambda look: plan(capabilities, context, look))
+    yield from carry_out(
+        "leftovers", order, lambda _, context, look: plan(capabilities, context, look)
+    )
 
 
 def plan(capabilities: frozenset[str], context: HostContext, look: Look) -> Change | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from facts.look import Look
 from facts.manifests import Entry, Manifest
-from fleet.resources import Resources
+from fleet.resources import File, Resources
 from operations.change import HostContext
 from operations.shell import flat, quote
 
@@ -16,12 +16,18 @@ def manifest(capability: str, want: Resources) -> Manifest:
     return Manifest.of(
         capability,
         (
-            *(Entry("file", f.path, f.template, "" if f.secret else f.sha256) for f in want.files),
+            *map(_entry, want.files),
+            *(Entry("artifact", artifact.path) for artifact in want.artifacts),
             *(Entry("directory", directory.path) for directory in want.directories),
             *(Entry("service", s.name) for s in want.services if s.is_ours),
             *(Entry("mask", unit) for unit in want.masked),
         ),
     )
+
+
+def _entry(file: File) -> Entry:
+    kind = "kept" if file.stays else "file"
+    return Entry(kind, file.path, file.template, "" if file.secret else file.sha256)
 
 
 def names(want: Resources) -> frozenset[tuple[str, str]]:
@@ -41,7 +47,7 @@ def managed(look: Look) -> frozenset[str]:
         entry.name
         for listed in look.manifests.values()
         for entry in listed.entries
-        if entry.kind == "file"
+        if entry.kind in ("file", "kept")
     )
 
 
@@ -71,19 +77,18 @@ def farewell(entries: Iterable[Entry], context: HostContext) -> tuple[list[str],
     """
     backwards = sorted(entries, key=lambda e: e.name, reverse=True)  # children before parents
     ordered = sorted(backwards, key=lambda e: _ORDER.index(e.kind))
-    says = [
-        f"unit {entry.name}: stays masked, since its package stays"
-        if entry.kind == "mask"
-        else f"{entry.kind} {entry.name}: remove"
-        for entry in ordered
-    ]
+    says = [_STAYS.get(entry.kind, "{0.kind} {0.name}: remove").format(entry) for entry in ordered]
     lines = [_leave(entry, context) for entry in ordered]
     if any(entry.name.startswith("/etc/systemd/") for entry in ordered):
         lines.append("systemctl daemon-reload")
     return says, "\n".join(lines)
 
 
-_ORDER = ("service", "mask", "file", "directory")
+_ORDER = ("service", "mask", "kept", "file", "artifact", "directory")
+_STAYS = {
+    "mask": "unit {0.name}: stays masked, since its package stays",
+    "kept": "file {0.name}: stays as it is, and is nobody's now",
+}
 
 
 def _leave(entry: Entry, context: HostContext) -> str:
@@ -93,8 +98,9 @@ def _leave(entry: Entry, context: HostContext) -> str:
             return f"launchctl bootout system/{name} 2>/dev/null || true"
         case "service":
             return f"systemctl disable --now {name} 2>/dev/null || true"
-        case "mask":
-            # The package that brings the unit stays, and would start it at the next boot.
+        case "mask" | "kept":
+            # The package that brings a unit stays, and would start it at the next boot. A file that
+            # says who may log in would lock everybody out.
             return ":"
         case "file":
             old = quote(preimage(context, entry.name))
@@ -106,5 +112,8 @@ if [ -e {old} ] || [ -L {old} ]; then
 else
     rm -f {name}
 fi"""
+        case "artifact":
+            directory = quote(entry.name.rpartition("/")[0])
+            return f"rm -f {name} {name}.part\nrmdir {directory} 2>/dev/null || true"
         case _:
             return f"rmdir {name} 2>/dev/null || true"

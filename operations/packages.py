@@ -10,7 +10,7 @@ from pyinfra.api import operation
 
 from facts.look import Look
 from fleet.resources import NO_MANAGER, Manager, Package
-from operations.change import Change, Commands, HostContext, RefusedError, carry_out
+from operations.change import Change, Commands, Order, RefusedError, carry_out
 from operations.shell import words
 
 # What an interrupted install left is healed, and a new or stale list of packages refreshed, only
@@ -50,9 +50,9 @@ _INSTALL = {
 
 
 @operation()
-def ensure(packages: tuple[Package, ...], context: HostContext) -> Commands:
+def ensure(order: Order) -> Commands:
     """Install what is missing."""
-    yield from carry_out("packages", context, lambda look: plan(packages, look))
+    yield from carry_out("packages", order, lambda want, _, look: plan(want.packages, look))
 
 
 def plan(packages: tuple[Package, ...], look: Look) -> Change | None:

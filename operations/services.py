@@ -10,20 +10,22 @@ from pyinfra.api import operation
 from facts.look import Look
 from facts.services import ServiceState, service_stem
 from fleet.resources import RestartPolicy, RunningService
-from operations.change import Change, Commands, HostContext, carry_out
+from operations.change import Change, Commands, HostContext, Order, carry_out
 from operations.shell import quote, words
 
 
 @operation()
-def mask(units: tuple[str, ...], context: HostContext) -> Commands:
+def mask(order: Order) -> Commands:
     """Keep units from ever running: before the package that brings them can start them."""
-    yield from carry_out("masks", context, lambda look: plan_masks(units, look))
+    yield from carry_out("masks", order, lambda want, _, look: plan_masks(want.masked, look))
 
 
 @operation()
-def ensure(services: tuple[RunningService, ...], context: HostContext) -> Commands:
+def ensure(order: Order) -> Commands:
     """Start what should run, restart what runs with old inputs, tell others of new files."""
-    yield from carry_out("services", context, lambda look: plan(services, context, look))
+    yield from carry_out(
+        "services", order, lambda want, context, look: plan(want.services, context, look)
+    )
 
 
 def plan_masks(units: tuple[str, ...], look: Look) -> Change | None:

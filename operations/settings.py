@@ -6,14 +6,14 @@ from pyinfra.api import operation
 
 from facts.look import Look
 from fleet.resources import Setting
-from operations.change import Change, Commands, HostContext, carry_out
+from operations.change import Change, Commands, Order, carry_out
 from operations.shell import quote
 
 
 @operation()
-def ensure(settings: tuple[Setting, ...], context: HostContext) -> Commands:
+def ensure(order: Order) -> Commands:
     """Write the settings whose value differs, and read each back."""
-    yield from carry_out("settings", context, lambda look: plan(settings, look))
+    yield from carry_out("settings", order, lambda want, _, look: plan(want.settings, look))
 
 
 def plan(settings: tuple[Setting, ...], look: Look) -> Change | None:

@@ -6,7 +6,7 @@ from pyinfra.api import operation
 
 from facts.look import Look
 from fleet.resources import User
-from operations.change import Change, Commands, HostContext, carry_out
+from operations.change import Change, Commands, HostContext, Order, carry_out
 from operations.shell import quote
 
 _LINUX = """useradd --system --user-group --no-create-home --home-dir {home} \\
@@ -32,9 +32,11 @@ dscl . -create /Users/{name} UniqueID "$id"
 
 
 @operation()
-def ensure(users: tuple[User, ...], context: HostContext) -> Commands:
+def ensure(order: Order) -> Commands:
     """Create the accounts that are missing; existing ones are left as they are."""
-    yield from carry_out("users", context, lambda look: plan(users, context, look))
+    yield from carry_out(
+        "users", order, lambda want, context, look: plan(want.users, context, look)
+    )
 
 
 def plan(users: tuple[User, ...], context: HostContext, look: Look) -> Change | None:

@@ -13,9 +13,11 @@ from fleet.model import Os
 from fleet.plan import view_of, wanted
 from fleet.problems import FleetError
 from fleet.resources import (
+    Artifact,
     Build,
     Directory,
     File,
+    Guard,
     Manager,
     Package,
     Resources,
@@ -71,7 +73,8 @@ def listing(view: HostView) -> str:
     managers = _MANAGERS.get(view.host.os, (Manager.APT,))
     sections = []
     for name, want in wanted(view).items():
-        sections.append("\n".join((f"[{name}]", *_lines(want, managers))) + "\n")
+        if want != Resources():
+            sections.append("\n".join((f"[{name}]", *_lines(want, managers))) + "\n")
     return "\n".join(sections)
 
 
@@ -80,7 +83,8 @@ def _lines(want: Resources, managers: tuple[Manager, ...]) -> Iterator[str]:
     yield from (line for package in want.packages if (line := _package(package, managers)))
     yield from map(_user, want.users)
     yield from map(_directory, want.directories)
-    yield from map(_file, want.files)
+    yield from (_file(file, want.guard) for file in want.files)
+    yield from map(_artifact, want.artifacts)
     yield from map(_build, want.builds)
     yield from map(_setting, want.settings)
     yield from (line for service in want.services for line in _service(service))
@@ -101,18 +105,23 @@ def _user(user: User) -> str:
 
 
 def _directory(directory: Directory) -> str:
-    access = f"{directory.mode} {directory.owner}:{directory.group}"
+    access = f"{directory.mode} {directory.owner}:{directory.group or '-'}"
     return f"directory  {directory.path} ({access})"
 
 
-def _file(file: File) -> str:
-    marks = (", secret" if file.secret else "") + (", checked" if file.check else "")
-    return f"file       {file.path} ({access(file)}{marks})"
+def _file(file: File, guard: Guard | None) -> str:
+    marks = (f", secret {file.secret}" if file.secret else "") + (", checked" if file.check else "")
+    guarded = ", guarded" if guard and file.path in guard.paths else ""
+    return f"file       {file.path} ({access(file)}{marks}{guarded})"
 
 
 def access(file: File) -> str:
     """Who may read a file, and where it comes from."""
-    return f"{file.mode} {file.owner}:{file.group}, {file.template}"
+    return f"{file.mode} {file.owner}:{file.group or '-'}, {file.template}"
+
+
+def _artifact(artifact: Artifact) -> str:
+    return f"artifact   {artifact.path} ({artifact.name} {artifact.version}, {artifact.sha256})"
 
 
 def _build(build: Build) -> str:

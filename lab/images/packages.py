@@ -55,7 +55,7 @@ ARCH_PACKAGES = (
     "zstd",
 )
 # Real programs for the local pacman repository, taken from Debian's packages of the same name.
-ARCH_REPACKAGED = ("git", "ripgrep", "ccache", "jq")
+ARCH_REPACKAGED = ("git", "ripgrep", "ccache", "jq", "busybox")
 
 
 def essential(arch: str) -> str:

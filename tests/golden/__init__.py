@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,9 @@ from fleet.plan import view_of, wanted
 from fleet.resources import File
 from fleet.target import REAL, ROOT, Target, artifacts_file
 from fleet.view import HostView
+
+SECRET = "the-golden-secret"  # noqa: S105 - what fleet.yaml here refers to; rendered nowhere
+os.environ["AGENTFLEET_GOLDEN_SECRET"] = SECRET
 
 HERE = Path(__file__).resolve().parent
 HOSTS = HERE / "hosts"

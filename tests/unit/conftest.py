@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,28 @@ class FakeHost:
         wanted = frozenset[tuple[str, str]]().union(*(names(want) for want in elsewhere))
         digests = {file.path: file.sha256 for want in elsewhere for file in want.files}
         return HostContext(capability, self.mac, self.state_dir, (), wanted, digests)
+
+
+@dataclass(frozen=True)
+class StandingOrder:
+    """An order that always says the same (operations.change.Order)."""
+
+    said: HostContext
+    wants: Resources = field(default_factory=Resources)
+    refusal: str = ""
+
+    @property
+    def capability(self) -> str:
+        return self.said.capability
+
+    def context(self) -> HostContext:
+        return self.said
+
+    def want(self) -> Resources:
+        return self.wants
+
+    def hindrance(self, look: Look) -> str:
+        return self.refusal
 
 
 class RealHost:

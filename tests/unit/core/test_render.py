@@ -15,6 +15,7 @@ from fleet.resources import (
     Build,
     Directory,
     File,
+    Guard,
     Manager,
     Package,
     Resources,
@@ -44,7 +45,7 @@ def test_every_file_of_every_host(tmp_path: Path, capsys: Capture) -> None:
         assert there == expected.keys() | {"/resources.txt"}
         for path, file in expected.items():
             rendered = root / path[1:]
-            assert rendered.read_bytes() == file.content
+            assert rendered.read_bytes() == render.shown(file)
             assert f"{stat.S_IMODE(rendered.stat().st_mode):04o}" == file.mode
     assert capsys.readouterr().out.count(" files\n") == 2 * len(views())
 
@@ -97,7 +98,9 @@ EVERYTHING = Resources(
     packages=(Package("a"), Package("b", {Manager.APT: None}), Package("c", {Manager.APT: "d"})),
     users=(User("u", home="/h"),),
     directories=(Directory("/d", "0700", "u", "u"),),
-    files=(File("/k", b"hunter2", "cap/k", mode="0400", secret=True, check="true"),),
+    files=(File("/k", b"hunter2", "cap/k", mode="0400", secret="key", check="true"),),
+    guard=Guard(("/k",), ":"),
+    artifacts=(Artifact("src", "1", "/a", "0" * 64, 1),),
     builds=(Build("p", "1", Manager.APT, "/b", "/s", Artifact("src", "1", "/a", "0" * 64, 1)),),
     settings=(Setting("name", "x", "read", "write"),),
     services=(
@@ -117,7 +120,8 @@ def test_the_listing_knows_every_kind(monkeypatch: pytest.MonkeyPatch, tmp_path:
         "package    d",
         "user       u, home /h, u",
         "directory  /d (0700 u:u)",
-        "file       /k (0400 root:0, cap/k, secret, checked)",
+        "file       /k (0400 root:0, cap/k, secret key, checked, guarded)",
+        f"artifact   /a (src 1, {'0' * 64})",
         f"build      p 1 with apt by /b, source {'0' * 64}",
         "setting    name = x",
         "service    s (restart when-idle; not where the kernel is not its own)",

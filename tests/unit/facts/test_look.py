@@ -49,7 +49,7 @@ def test_a_whole_look_at_this_machine(tmp_path: Path, shell: str) -> None:
     manifest = Manifest.of("cap", [Entry("file", str(there), "t", "0" * 64)])
     (tmp_path / "manifests" / "cap.json").write_bytes(manifest.dump().rstrip(b"\n"))
     (tmp_path / "manifests" / "torn.json").write_text('{"format": 1, "capab')
-    asked = probes([want], mac=False, state_dir=str(tmp_path))
+    asked = probes({"cap": want}, mac=False, state_dir=str(tmp_path))
     seen = interpret(asked, sh(compose(asked), shell=shell))
     assert seen.system.kernel == "Linux"
     assert seen.users == {"root"}
@@ -70,7 +70,7 @@ def test_what_nobody_announced_raises() -> None:
 
 
 def _empty() -> tuple[tuple[Probe, ...], list[str]]:
-    asked = probes([], mac=False, state_dir="/nonexistent")
+    asked = probes({}, mac=False, state_dir="/nonexistent")
     return asked, sh(compose(asked))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from pyinfra.api import Config, Host, Inventory, State
-from pyinfra.api.command import FileUploadCommand, FunctionCommand, PyinfraCommand, StringCommand
+from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
 from pyinfra.api.connect import connect_all
 from pyinfra.api.operation import add_op
 from pyinfra.api.operations import run_ops
@@ -20,14 +20,15 @@ from pyinfra.context import ctx_config, ctx_host, ctx_state
 
 import facts.look
 from facts.look import Look
+from fleet.problems import FleetError
 from fleet.resources import Artifact, Build, File, Manager, Resources
-from operations import builds, change, files
-from operations.change import Change, carry_out
-from tests.unit.conftest import FakeHost
+from operations import artifacts, change, files
+from operations.change import Change, HostContext, carry_out
+from tests.unit.conftest import FakeHost, StandingOrder
 
 FILE = File("/etc/a", b"x\n", "cap/a.j2")
 WANT = Resources(files=(FILE,))
-CONTEXT = FakeHost().context("cap", WANT)
+ORDER = StandingOrder(FakeHost().context("cap", WANT), WANT)
 BAD, GOOD = "@fake/bad", "@fake/good"
 
 
@@ -82,12 +83,12 @@ def on_good(fleet: Fleet) -> Iterator[Fleet]:
 
 
 def commands(plan: Change | Exception | None, **more: Any) -> list[PyinfraCommand]:
-    def planned(look: Look) -> Change | None:
+    def planned(want: Resources, context: HostContext, look: Look) -> Change | None:
         if isinstance(plan, Exception):
             raise plan
         return plan
 
-    return list(carry_out("files", CONTEXT, planned, **more))
+    return list(carry_out("files", ORDER, planned, **more))
 
 
 def executing(fleet: Fleet) -> None:
@@ -104,7 +105,7 @@ def test_a_plan_that_raises_fails_its_host_alone(
     }
     fleet.state.set_stage(StateStage.Prepare)
     with caplog.at_level(logging.INFO, logger="pyinfra"):
-        metas = add_op(fleet.state, files.ensure, WANT, CONTEXT, name="cap: files")
+        metas = add_op(fleet.state, files.ensure, order=ORDER, name="cap: files")
         assert fleet.run() == {BAD}
     assert metas[fleet.good].did_change()
     assert "cap: files: the look ended early" in caplog.text
@@ -201,45 +202,68 @@ def test_records_that_cannot_be_written_fail_the_host_and_no_more(
 
 def test_the_script_travels_on_standard_input(on_good: Fleet) -> None:
     on_good.told[GOOD] = FakeHost().lacks(FILE.path).look
-    (command,) = files.ensure._inner(WANT, CONTEXT)
+    (command,) = files.ensure._inner(ORDER)
     assert isinstance(command, StringCommand)
     assert command.get_raw_value() == "sh -s"
     assert "manifests/cap.json" in str(command.connector_arguments["_stdin"])
 
 
-SOURCE = Artifact("src", "1.0", "/a/src", "0" * 64, 1)
+SOURCE = Artifact("src", "1.0", "/a/src", "0" * 64, 2_500_000)
 BUILD = Build("prog", "1.0-1", Manager.PACMAN, "/b/build", "/opt/stamp", SOURCE)
 
 
-def build(obtain: Any) -> list[PyinfraCommand]:
-    return list(builds.ensure._inner((BUILD,), obtain, CONTEXT))
+class NoDepot:
+    """A depot that nobody may ask."""
+
+    def mirror(self, host: str) -> str:
+        raise AssertionError("a plan fetches nothing")
+
+    def obtain(self, artifact: Artifact) -> Path:
+        raise AssertionError("a plan fetches nothing")
 
 
-def test_a_source_travels_only_when_it_is_missing_and_only_when_executing(on_good: Fleet) -> None:
+def fetch() -> list[PyinfraCommand]:
+    want = Resources(builds=(BUILD,))
+    order = StandingOrder(FakeHost().context("cap", want), want)
+    return list(artifacts.ensure._inner(order, NoDepot()))
+
+
+def test_a_source_travels_only_when_it_is_missing_and_has_to_be_built(
+    on_good: Fleet, caplog: Any
+) -> None:
     host = FakeHost(manager=Manager.PACMAN).lacks("/opt/stamp", "/a/src")
     on_good.told[GOOD] = host.look
-
-    def never(artifact: Artifact) -> Path:
-        raise AssertionError("a dry run fetches nothing")
-
-    (script,) = build(never)
-    assert isinstance(script, StringCommand)
+    with caplog.at_level(logging.INFO, logger="pyinfra"):
+        (check,) = fetch()
+    assert isinstance(check, StringCommand)
+    assert "cap: artifact src 1.0: fetch (2.5 MB)" in caplog.text
     executing(on_good)
-    upload, receive, script = build(lambda artifact: Path("/cache/src"))
-    assert isinstance(upload, FileUploadCommand)
-    assert upload.src == "/cache/src"
-    assert upload.connector_arguments == {"_sudo": False}
-    assert isinstance(receive, StringCommand)
+    bring, check = fetch()
+    assert isinstance(bring, FunctionCommand)
+    assert "src did not come" in str(check.connector_arguments["_stdin"])
     on_good.told[GOOD] = host.has_file("/a/src", sha256=SOURCE.sha256).look
-    (script,) = build(never)
+    assert fetch() == []
+    built = FakeHost(manager=Manager.PACMAN).has_file("/opt/stamp", b"1.0-1\n").lacks("/a/src")
+    on_good.told[GOOD] = built.look
+    assert fetch() == [], "what is built needs its source no more"
 
 
-def test_a_source_that_cannot_be_had_fails_its_host_alone(on_good: Fleet) -> None:
-    on_good.told[GOOD] = FakeHost(manager=Manager.PACMAN).lacks("/opt/stamp", "/a/src").look
-    executing(on_good)
+def test_what_hinders_a_capability_is_told_and_nothing_is_planned(
+    on_good: Fleet, caplog: Any
+) -> None:
+    on_good.told[GOOD] = FakeHost().lacks(FILE.path).look
+    order = StandingOrder(FakeHost().context("cap", WANT), WANT, "no tailnet here")
+    with caplog.at_level(logging.WARNING, logger="pyinfra"):
+        assert list(files.ensure._inner(order)) == []
+    assert "cap skipped: no tailnet here" in caplog.text
 
-    def offline(artifact: Artifact) -> Path:
-        raise OSError("no route to host")
 
-    (command,) = build(offline)
+def test_an_order_that_cannot_be_had_fails_its_host_alone(on_good: Fleet, caplog: Any) -> None:
+    class Broken(StandingOrder):
+        def context(self) -> HostContext:
+            raise FleetError.of("fleet.yaml", "no such secret", "set it")
+
+    with caplog.at_level(logging.WARNING, logger="pyinfra"):
+        (command,) = files.ensure._inner(Broken(ORDER.said, WANT))
     assert isinstance(command, FunctionCommand)
+    assert "no such secret" in caplog.text

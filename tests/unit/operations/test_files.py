@@ -13,7 +13,7 @@ from operations.manifest import manifest
 from tests.unit.conftest import FakeHost
 
 FILE = File("/etc/a.conf", b"new\n", "cap/a.conf.j2")
-KEY = File("/etc/key", b"hunter2\n", "cap/key.j2", mode="0400", secret=True)
+KEY = File("/etc/key", b"hunter2\n", "cap/key.j2", mode="0400", secret="key")
 
 
 def plan(host: FakeHost, *wanted: File, directories: tuple[Directory, ...] = ()) -> Change | None:

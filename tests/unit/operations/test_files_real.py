@@ -37,7 +37,7 @@ def test_files_arrive_and_the_second_run_finds_nothing(real_host: RealHost) -> N
             real_host.file("etc/empty", b""),
             real_host.file('etc/with space/it\'s "$HOME".conf', b"quoted\n"),
             real_host.file("bin2/tool", b"#!/bin/sh\nexit 0\n", mode="0755"),
-            real_host.file("etc/key", b"secret", mode=PRIVATE, secret=True),
+            real_host.file("etc/key", b"secret", mode=PRIVATE, secret="key"),
         ),
     )
     run = real_host.bring(want)
@@ -142,7 +142,7 @@ def test_a_secret_is_never_readable_by_others(real_host: RealHost) -> None:
     """The staged file has its mode before its content, and lies in a directory of root's before."""
     seen = real_host.root / "seen"
     check = f"stat -c %a {{path}} >{seen}; stat -c %a {real_host.state_dir}/stage.* >>{seen}"
-    key = real_host.file("key", b"hunter2", mode=PRIVATE, secret=True, check=check)
+    key = real_host.file("key", b"hunter2", mode=PRIVATE, secret="key", check=check)
     change = real_host.plan(Resources(files=(key,)))
     assert change
     assert real_host.run(change).returncode == 0

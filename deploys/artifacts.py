@@ -1,0 +1,63 @@
+"""The fleet's downloads on the orchestrator, served to the other hosts over the tailnet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from fleet.daemons import daemon
+from fleet.plan import capability
+from fleet.resources import Artifact, Directory, Package, Resources, Service, User
+from fleet.view import HostView
+
+USER = "agentfleet-files"
+LOOPBACK = "127.0.0.1"  # until the tailnet address is known, nobody is served
+
+
+def resources(view: HostView) -> Resources:
+    """On the orchestrator: everything that any host downloads, and a server for it."""
+    if view.host != view.fleet.orchestrator:
+        return Resources()
+    root = _root(view)
+    definition, running = daemon(view, _server(view, root))
+    return Resources(
+        packages=(Package("busybox"),),
+        users=(User(USER, comment="serves pinned downloads"),),
+        directories=(Directory(root),),
+        files=(definition,),
+        artifacts=tuple(sorted(set(_all(view)), key=lambda artifact: artifact.path)),
+        services=(running,),
+    )
+
+
+def _root(view: HostView) -> str:
+    return f"{view.settings.state_dir}/artifacts"
+
+
+def _all(view: HostView) -> Iterator[Artifact]:
+    """What any capability of any host downloads, at this host's paths."""
+    name = __name__.rpartition(".")[2]
+    for host in view.fleet.hosts:
+        other = HostView(view.fleet, host, view.artifacts)
+        for wanted in (c for c in other.capabilities if c != name):
+            want = capability(wanted).resources(other)
+            for artifact in (*want.artifacts, *(build.artifact for build in want.builds)):
+                below = artifact.path.removeprefix(_root(other))
+                yield replace(artifact, path=f"{_root(view)}{below}")
+
+
+def _server(view: HostView, root: str) -> Service:
+    role = view.settings
+    return Service(
+        name="artifacts",
+        description="pinned downloads for the fleet",
+        note="plain HTTP: every host compares what it got with the digest it was given",
+        command=(
+            # Small, in every distribution, resumes, lists no directory, and no package starts it.
+            "busybox", "httpd", "-f",
+            "-p", f"{view.host.addresses.tailnet or LOOPBACK}:{role.artifacts_port}",
+            "-h", root,
+        ),
+        user=USER,
+        wait_for_address=view.host.addresses.tailnet or "",
+    )  # fmt: skip

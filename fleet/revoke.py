@@ -1,0 +1,139 @@
+"""Taking an operator out: of fleet.yaml, and of every host's authorized_keys."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import yaml
+
+from fleet.model import Fleet, Operator, Power, load_fleet
+from fleet.plan import view_of, wanted
+from fleet.problems import FleetError, suggest
+from fleet.ssh import as_root, route
+from fleet.target import Target
+from fleet.yamlfile import display
+
+CAPABILITY = "operators"
+TIMEOUT_S = 30.0
+
+
+class Outcome(StrEnum):
+    """What became of the keys on a host."""
+
+    REMOVED = "removed"
+    PENDING = "pending"  # it is off, which it may be; its next run removes them
+    REMAIN = "NOT removed"
+
+
+@dataclass(frozen=True)
+class HostOutcome:
+    """One host, and why if the keys are not gone there."""
+
+    host: str
+    outcome: Outcome
+    reason: str = ""
+
+
+def operator(fleet: Fleet, name: str) -> Operator:
+    """The operator of that name. Raises FleetError with a guess when there is none."""
+    for one in fleet.operators:
+        if one.name == name:
+            return one
+    fix = suggest(name, [one.name for one in fleet.operators])
+    raise FleetError.of("fleet.yaml", f"no operator is called {name}", fix, key="operators")
+
+
+def refuse_lockout(target: Target, leaving: Operator) -> None:
+    """Raise FleetError when nobody could log in afterwards, or we could not."""
+    if len(target.fleet.operators) == 1:
+        fault = f"{leaving.name} is the only operator: nobody could log in any more"
+        raise FleetError.of("fleet.yaml", fault, "add another operator first", key="operators")
+    theirs = {_blob(key) for key in leaving.ssh_keys}
+    for host in target.fleet.hosts:
+        own = Path(host.ssh.key or "").expanduser().with_suffix(".pub") if host.ssh.key else None
+        if own and own.is_file() and _blob(own.read_text()) in theirs:
+            fault = f"{host.name} is reached with {leaving.name}'s key ({own.with_suffix('')})"
+            raise FleetError.of("fleet.yaml", fault, "name another `ssh.key` first", key="ssh")
+
+
+def _blob(key: str) -> str:
+    """The key itself: type and base64, without comment."""
+    return " ".join(key.split()[:2])
+
+
+def strike(path: Path, name: str) -> None:
+    """Remove the operator's lines from the fleet file; everything else stays byte for byte.
+
+    Raises FleetError, with the file as it was, when that would change anything else.
+    """
+    text, before = path.read_text(), load_fleet(path)
+    lines = text.splitlines(keepends=True)
+    first, behind = _span(text, name)
+    left = tuple(one for one in before.operators if one.name != name)
+    _write(path, "".join(lines[:first] + lines[behind:]))
+    try:
+        sound = load_fleet(path) == before.model_copy(update={"operators": left})
+    except FleetError:
+        sound = False
+    if not sound:
+        _write(path, text)
+        fault = f"the entry of {name} cannot be taken out without changing something else"
+        raise FleetError.of(display(path), fault, "remove it by hand and run again", line=first + 1)
+
+
+def _span(text: str, name: str) -> tuple[int, int]:
+    """The index of the entry's first line, and of the line behind its last one."""
+    people = _value(yaml.compose(text, yaml.SafeLoader), "operators")
+    for key, value in people.value if isinstance(people, yaml.MappingNode) else ():
+        if key.value == name:
+            return key.start_mark.line, _last_line(value) + 1
+    raise AssertionError("the model knows an operator that its file has not")
+
+
+def _value(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next((value for key, value in pairs if key.value == name), None)
+
+
+def _last_line(node: yaml.Node) -> int:
+    """The last line of a value; a block's end mark is where the next thing begins."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _last_line(last[1] if isinstance(last, tuple) else last)
+    return int(node.end_mark.line)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file at once and whole, with its mode."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    Path(name).chmod(path.stat().st_mode & 0o777)
+    Path(name).replace(path)
+
+
+def verify(target: Target) -> tuple[HostOutcome, ...]:
+    """Whether each host has exactly the keys it should have now, asked of the hosts themselves."""
+    names = [host.name for host in target.fleet.hosts]
+    with ThreadPoolExecutor(max_workers=len(names)) as pool:
+        return tuple(pool.map(lambda name: _verify(target, name), names))
+
+
+def _verify(target: Target, name: str) -> HostOutcome:
+    view = view_of(target, name)
+    if CAPABILITY not in view.capabilities:
+        return HostOutcome(name, Outcome.REMAIN, f"it is `without` {CAPABILITY}: remove them there")
+    (keys,) = wanted(view)[CAPABILITY].files
+    answer = as_root(route(view.host, target), f"cat {keys.path}\n", TIMEOUT_S)
+    if answer.nobody_there and view.host.power is not Power.ALWAYS_ON:
+        return HostOutcome(name, Outcome.PENDING, "it is off; the next run that reaches it does it")
+    if answer.code:
+        return HostOutcome(name, Outcome.REMAIN, answer.stderr or f"exit code {answer.code}")
+    if answer.stdout.encode() != keys.content:
+        return HostOutcome(name, Outcome.REMAIN, "its authorized_keys are not as they should be")
+    return HostOutcome(name, Outcome.REMOVED)

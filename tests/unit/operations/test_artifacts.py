@@ -1,0 +1,203 @@
+"""Pinned files reach a host whole and right, or not at all: the scripts run here for real."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from fleet.resources import Artifact, Resources
+from operations.artifacts import CAME, ELSEWHERE, pull, receive
+from operations.change import wrap
+from tests.unit.conftest import RealHost, Run, on_linux
+
+CONTENT = bytes(range(256)) * 400
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+pytestmark = on_linux
+
+
+@dataclass
+class Server:
+    """An HTTP server with ranges, as static ones have them; `cut` ends each answer early."""
+
+    content: bytes = CONTENT
+    cut: int | None = None
+    asked: list[str] = field(default_factory=list)  # the Range of each request, or ""
+    port: int = 0
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    served = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = self.headers.get("Range", "")
+            served.asked.append(wanted)
+            first = int(match[1]) if (match := re.fullmatch(r"bytes=(\d+)-", wanted)) else 0
+            if self.path != f"/{SHA256}/it-1":
+                self.send_error(404)
+            elif first >= len(served.content):
+                self.send_error(416)
+            else:
+                body = served.content[first:]
+                self.send_response(206 if wanted else 200)
+                self.send_header("Content-Length", str(len(body)))
+                last = len(served.content) - 1
+                self.send_header("Content-Range", f"bytes {first}-{last}/{len(served.content)}")
+                self.end_headers()
+                self.wfile.write(body if served.cut is None else body[: served.cut])
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served.port = listener.server_port
+    thread = threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield served
+    listener.shutdown()
+    listener.server_close()
+
+
+@pytest.fixture
+def artifact(real_host: RealHost) -> Artifact:
+    return Artifact("it", "1", str(real_host.root / SHA256 / "it-1"), SHA256, len(CONTENT))
+
+
+def fetch(host: RealHost, artifact: Artifact, mirror: str) -> Run:
+    return host.sh(wrap(pull(artifact, mirror, host.context(Resources()))))
+
+
+def part(artifact: Artifact) -> Path:
+    path = Path(f"{artifact.path}.part")
+    path.parent.mkdir(exist_ok=True)
+    return path
+
+
+def assert_there(artifact: Artifact) -> None:
+    assert Path(artifact.path).read_bytes() == CONTENT
+    assert not part(artifact).exists()
+
+
+def assert_not_there(artifact: Artifact) -> None:
+    assert not Path(artifact.path).exists()
+
+
+def test_it_comes_whole(real_host: RealHost, artifact: Artifact, server: Server) -> None:
+    run = fetch(real_host, artifact, server.address)
+    assert (run.returncode, run.stdout.strip()) == (0, CAME), run.stderr
+    assert_there(artifact)
+
+
+def test_what_came_before_is_continued(
+    real_host: RealHost, artifact: Artifact, server: Server
+) -> None:
+    part(artifact).write_bytes(CONTENT[:5000])
+    assert fetch(real_host, artifact, server.address).stdout.strip() == CAME
+    assert_there(artifact)
+    assert server.asked == ["bytes=5000-"]
+
+
+def test_a_part_that_is_whole_only_gets_its_name(
+    real_host: RealHost, artifact: Artifact, server: Server
+) -> None:
+    part(artifact).write_bytes(CONTENT)
+    assert fetch(real_host, artifact, server.address).stdout.strip() == CAME
+    assert_there(artifact)
+
+
+@pytest.mark.parametrize("rubbish", [b"x" * 5000, b"x" * (len(CONTENT) + 7)], ids=["short", "long"])
+def test_a_spoilt_part_is_fetched_anew(
+    real_host: RealHost, artifact: Artifact, server: Server, rubbish: bytes
+) -> None:
+    part(artifact).write_bytes(rubbish)
+    assert fetch(real_host, artifact, server.address).stdout.strip() == CAME
+    assert_there(artifact)
+
+
+def test_an_interrupted_answer_never_has_the_name(
+    real_host: RealHost, artifact: Artifact, server: Server
+) -> None:
+    server.cut = 1000
+    assert fetch(real_host, artifact, server.address).stdout.strip() == ELSEWHERE
+    assert_not_there(artifact)
+    server.cut = None
+    assert fetch(real_host, artifact, server.address).stdout.strip() == CAME
+    assert_there(artifact)
+
+
+@pytest.mark.parametrize(
+    "served",
+    [CONTENT[:-1] + b"!", CONTENT[:-1], b"", CONTENT + b"more"],
+    ids=["corrupted", "truncated", "empty", "longer"],
+)
+def test_wrong_bytes_never_have_the_name(
+    real_host: RealHost, artifact: Artifact, server: Server, served: bytes
+) -> None:
+    server.content = served
+    run = fetch(real_host, artifact, server.address)
+    assert_not_there(artifact)
+    if run.returncode:
+        assert f"it came as {hashlib.sha256(served).hexdigest()}, pinned is {SHA256}" in run.stderr
+        assert not part(artifact).exists()
+    else:
+        assert run.stdout.strip() == ELSEWHERE
+
+
+def test_corruption_is_an_error_that_names_both_digests(
+    real_host: RealHost, artifact: Artifact, server: Server
+) -> None:
+    server.content = CONTENT[:-1] + b"!"
+    run = fetch(real_host, artifact, server.address)
+    assert run.returncode == 1
+    assert hashlib.sha256(server.content).hexdigest() in run.stderr
+    assert SHA256 in run.stderr
+
+
+def test_a_server_that_is_down_means_elsewhere_and_keeps_the_part(
+    real_host: RealHost, artifact: Artifact
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    part(artifact).write_bytes(CONTENT[:5000])
+    assert fetch(real_host, artifact, address).stdout.strip() == ELSEWHERE
+    assert_not_there(artifact)
+    assert part(artifact).read_bytes() == CONTENT[:5000]
+
+
+def test_a_server_without_the_file_means_elsewhere(
+    real_host: RealHost, artifact: Artifact, server: Server
+) -> None:
+    run = fetch(real_host, artifact, f"{server.address}/other")
+    assert run.stdout.strip() == ELSEWHERE
+    assert_not_there(artifact)
+
+
+def test_a_delivered_parcel_is_checked_before_it_has_its_name(
+    real_host: RealHost, artifact: Artifact
+) -> None:
+    parcel = real_host.root / "parcel"
+    context = real_host.context(Resources())
+    parcel.write_bytes(CONTENT[:-1])
+    run = real_host.sh(wrap(receive(artifact, str(parcel), context)))
+    assert run.returncode == 1
+    assert f"pinned is {SHA256}" in run.stderr
+    assert hashlib.sha256(CONTENT[:-1]).hexdigest() in run.stderr
+    assert_not_there(artifact)
+    assert not parcel.exists()
+    parcel.write_bytes(CONTENT)
+    assert real_host.sh(wrap(receive(artifact, str(parcel), context))).returncode == 0
+    assert_there(artifact)
