@@ -21,12 +21,13 @@ KEEP = bool(os.environ.get(KEEP_SWITCH))
 
 @dataclass(frozen=True)
 class Run:
-    """How a run ended: `changes` by host, `counts` of remote executions by host."""
+    """How a run ended: `changes` by host, remote executions by host: `counts`, and by `kinds`."""
 
     code: int
     output: str
     changes: dict[str, list[str]]
     counts: dict[str, int]
+    kinds: dict[str, dict[str, int]]
 
 
 def environment(fleet_file: Path | None = None) -> dict[str, str]:
@@ -67,6 +68,7 @@ def converge(
         output,
         changes,
         {host: sum(kinds.values()) for host, kinds in counts.items()},
+        counts,
     )
 
 
