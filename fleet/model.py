@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from fleet.problems import FleetError, Problem, show, suggest
 from fleet.roles import reserved_cores
 from fleet.rules import DEFAULT_SSH_PORT, check
 from fleet.schema import FleetFile, HostEntry
+from fleet.secrets import mask_known_shapes
 from fleet.yamlfile import Document, display, read_document
 
 T = TypeVar("T")
@@ -148,8 +150,18 @@ def load_fleet(path: Path, lock: Path | None = None) -> Fleet:
         problems += check(document, file)
         problems += _disagreements(document, file, learned, display(lock))
     if file is None or problems:
-        raise FleetError(problems)
+        raise FleetError([_masked(problem) for problem in problems])
     return _fleet(file, learned)
+
+
+def _masked(problem: Problem) -> Problem:
+    """Return the problem without secrets: people paste them in the strangest places of a file."""
+    return replace(
+        problem,
+        key=mask_known_shapes(problem.key),
+        fault=mask_known_shapes(problem.fault),
+        fix=mask_known_shapes(problem.fix),
+    )
 
 
 def _disagreements(

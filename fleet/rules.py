@@ -242,7 +242,7 @@ def _operators(document: Document, file: FleetFile) -> Iterator[Problem]:
             fix = "use a-z, 0-9 and -, at most 63 characters"
             yield document.problem(path, f"{show(name)} is not a name", fix)
         stated = _at(document, (*path, "ssh_keys"))
-        if stated in (..., None, []):
+        if stated in (..., []):
             fix = "add `ssh_keys: [ssh-ed25519 AAAA… comment]`, or remove the operator"
             yield document.problem(path, "the operator has no SSH key", fix)
         for index, key in enumerate(stated if isinstance(stated, list) else ()):

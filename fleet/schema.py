@@ -12,12 +12,13 @@ import ipaddress
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from fleet.kinds import Arch, Os, Power, Role
 from fleet.parse import wrong
 from fleet.problems import show
 from fleet.secrets import KNOWN as KNOWN_SECRETS
+from fleet.secrets import looks_like_one
 
 HOST_NAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123 label, in lower case
 USER_NAME = r"[A-Za-z_][A-Za-z0-9._-]{0,31}"
@@ -85,24 +86,56 @@ def _wire_strings(blob: bytes) -> list[bytes]:
 def _ssh_key(text: str) -> str:
     words = text.split(" ", 2)
     fix = "write a line of a .pub file: `ssh-ed25519 AAAA… comment`, without options"
+    if "PRIVATE KEY" in text:
+        raise wrong("this is a private key, which belongs to one machine alone", fix)
     if not text.isprintable() or len(text) > 4000 or not is_public_key(" ".join(words[:2])):
         raise wrong(f"{show(text)} is not an SSH public key", fix)
     if words[0] == "ssh-dss":
         raise wrong("a DSA key is no longer accepted by SSH", "make an ed25519 key")
+    if "-cert-v" in words[0]:  # sshd takes it for a key of a kind it does not know
+        raise wrong("this is a certificate, not a key", "write the .pub file it was made of")
     return text
 
 
 def _login(text: str) -> str:
-    if not re.fullmatch(r"[^\s@/:*]{1,64}@[a-z0-9][a-z0-9.-]{0,252}", text):
+    name, _, domain = text.rpartition("@")
+    named = re.fullmatch(r"[^\s@/:*]{1,64}", name) and name.isprintable()
+    if not named or not all(_DNS_LABEL.fullmatch(label) for label in domain.split(".")):
         fix = "write it as the tailnet shows it: alice@example.com, alice@github"
         raise wrong(f"{show(text)} is not a login of the tailnet", fix)
     return text
 
 
+_REFERENCE = r"(env|file|command):.+"
+_REFERENCE_FIX = "write env:NAME, file:PATH or command:…, never the secret itself"
+
+
+def _unseen_value(value: object) -> object:
+    """Refuse what is no text without repeating it; nothing at all is told as everywhere."""
+    if value is not None and not isinstance(value, str):
+        raise wrong("this is not a reference to a secret", _REFERENCE_FIX)
+    return value
+
+
+def _unseen_names(value: object) -> object:
+    """Refuse a block of secrets whose messages would repeat a secret, as its text or as a name."""
+    names = ", ".join(sorted(KNOWN_SECRETS))
+    if value is not None and not isinstance(value, dict):
+        raise wrong("is not a mapping of names to references", f"write NAME: env:…; names: {names}")
+    for name in value or ():
+        if looks_like_one(name) or not re.fullmatch("[A-Za-z_-]{1,40}", name):
+            fault = "a name here is none of a secret, and not repeated: it may be one itself"
+            raise wrong(fault, f"use one of: {names}")
+    return value
+
+
 def _reference(text: str) -> str:
     """Accept a reference. What is refused is not repeated: it may be a secret itself."""
     kind, colon, place = text.partition(":")
-    fix = "write env:NAME, file:PATH or command:…, never the secret itself"
+    fix = _REFERENCE_FIX
+    if looks_like_one(text) and kind not in ("file", "command"):
+        fix = f"make a new one, since this may have been read; then {fix}"
+        raise wrong("this looks like a secret itself", fix)
     if not colon or kind not in ("env", "file", "command") or not place.strip():
         raise wrong("this is not a reference to a secret", fix)
     if not place.isprintable() or len(place) > 1000:
@@ -153,7 +186,9 @@ Label = Annotated[str, AfterValidator(_label), _matching(HOST_NAME)]
 Capability = Annotated[str, AfterValidator(_capability), _matching(CAPABILITY)]
 SshKey = Annotated[str, AfterValidator(_ssh_key)]
 Login = Annotated[str, AfterValidator(_login)]
-Reference = Annotated[str, AfterValidator(_reference)]
+Reference = Annotated[
+    str, BeforeValidator(_unseen_value), AfterValidator(_reference), _matching(_REFERENCE)
+]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Cores = Annotated[int, Field(strict=True, ge=1, le=MAX_CORES)]
 Dollars = Annotated[float, Field(strict=True, ge=0, le=MAX_DOLLARS)]
@@ -283,7 +318,7 @@ class FleetFile(_Entry):
         description="who administers the fleet, by name; without any, keys are left as they are",
         json_schema_extra={"propertyNames": {"pattern": f"^{HOST_NAME}$"}},
     )
-    secrets: dict[str, Reference] = Field(
+    secrets: Annotated[dict[str, Reference], BeforeValidator(_unseen_names)] = Field(
         default_factory=dict,
         description="where each secret is: env:NAME, file:PATH or command:…",
         json_schema_extra={"propertyNames": {"enum": [*sorted(KNOWN_SECRETS)]}},

@@ -10,6 +10,7 @@ import base64
 import json
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -35,6 +36,19 @@ KNOWN = {
     "anthropic_api_key": "an API key of the Anthropic console",
     "claude_subscription_token": "what `claude setup-token` prints",
 }
+
+# Beginnings of what the tailnet and Anthropic give out; the … is where a message cut one short.
+_KNOWN_SHAPE = re.compile(r"(?:sk-ant-|tskey-)[\w…-]+")
+
+
+def looks_like_one(text: str) -> bool:
+    """Whether the text holds what begins like a secret of a known kind."""
+    return _KNOWN_SHAPE.search(text) is not None
+
+
+def mask_known_shapes(text: str) -> str:
+    """The text with everything masked that begins like a secret, resolved or not."""
+    return _KNOWN_SHAPE.sub(MASK, text)
 
 
 class Secret:

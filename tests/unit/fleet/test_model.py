@@ -173,6 +173,18 @@ def test_tailnet_addresses_come_from_the_lock(fleet_file: Path) -> None:
     assert fleet.host("mac").addresses.tailnet is None
 
 
+def test_ipv6_addresses_are_only_learned(fleet_file: Path) -> None:
+    locked = LOCK.replace("100.64.0.1", "100.64.0.1, ipv6: 'fd7a:115c:a1e0::1'")
+    fleet_file.with_name("fleet.lock.yaml").write_text(locked)
+    fleet = load_fleet(fleet_file)
+    assert fleet.host("boss").addresses.tailnet6 == "fd7a:115c:a1e0::1"
+    assert fleet.host("mac").addresses.tailnet6 is None
+    stated = "{lan: 10.0.0.1, tailnet6: 'fd7a:115c:a1e0::1'}"
+    fleet_file.write_text(fleet_file.read_text().replace("{lan: 10.0.0.1}", stated))
+    with pytest.raises(FleetError, match="tailnet6: unknown key"):
+        load_fleet(fleet_file)
+
+
 def test_the_lock_can_be_elsewhere(fleet_file: Path, tmp_path: Path) -> None:
     (tmp_path / "learned.yaml").write_text(LOCK)
     fleet = load_fleet(fleet_file, tmp_path / "learned.yaml")
