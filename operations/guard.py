@@ -1,8 +1,7 @@
 """A change that could lock us out is taken back by the host itself, unless we confirm it in time.
 
-Before guarded files change, their present state is kept and a timer is armed on the host; when the
-change is complete, a *fresh* SSH connection disarms it. Whoever is first, the timer or we, wins by
-renaming one mark. The timer outlives a reboot and then begins anew.
+Before guarded files change, their present state is kept and the undo is armed on the host; when
+the change is complete, a *fresh* SSH connection disarms it. The scripts are in operations/undo.py.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ from pyinfra import host, logger
 from pyinfra.api import Host, State, operation
 from pyinfra.api.command import FunctionCommand
 
-from facts.look import Look, guard_mark, look
-from fleet.resources import Guard, Resources
+from facts.look import Look, forget, look
+from fleet.resources import Resources
+from fleet.ssh import Route, as_root
 from operations.change import (
     Change,
     Commands,
@@ -25,12 +25,14 @@ from operations.change import (
     carry_out,
     failure,
     reason,
+    wrap,
 )
 from operations.files import differs
-from operations.shell import quote
+from operations.undo import TAKEN_BACK, arm_script, armed_path, confirm_script
 
-CONFIRM_S = 20.0  # how long a fresh connection may take, retries included
-TOO_LATE = 3  # exit code of `confirm` when the timer was first
+CONFIRM_S = 20.0  # how long a fresh connection may take to come through, retries included
+ATTEMPT_S = 15.0  # one attempt
+PAUSE_S = 1.0
 Confirm = Callable[[str, str], str]
 
 
@@ -46,10 +48,10 @@ def release(order: Order, confirm: Confirm) -> Commands:
     try:
         context = order.context()
         seen = look(host, context.asked)
-        if seen.path(guard_mark(context.state_dir, order.capability)) is None:
+        if seen.path(armed_path(context)) is None:
             return
         announce("guard", context, Change(("guard: confirm by a fresh connection",), ""))
-        script = confirmed(context)
+        script = confirm_script(context)
     except Exception as error:
         yield failure(f"{order.capability}: guard: {reason(error)}")
         return
@@ -57,162 +59,43 @@ def release(order: Order, confirm: Confirm) -> Commands:
 
 
 def _release(state: State, host: Host, script: str, confirm: Confirm) -> bool:
+    forget(host)
+    fault = insist(lambda: confirm(host.name, script))
+    if fault:
+        logger.error(f"{host.print_prefix}{fault}")
+    return not fault
+
+
+def confirm(way: Route, context: HostContext) -> str:
+    """Disarm through a fresh connection; the reason why the change does not stay, or empty."""
+    script = wrap(confirm_script(context))
+
+    def attempt() -> str:
+        answer = as_root(way, script, ATTEMPT_S)
+        return "" if answer.code == 0 else answer.stderr or f"exit code {answer.code}"
+
+    return insist(attempt)
+
+
+def insist(attempt: Callable[[], str]) -> str:
+    """Try until it says nothing, time is up or it is too late; what is to be told, or empty."""
     deadline = time.monotonic() + CONFIRM_S
-    while fault := confirm(host.name, script):
-        if time.monotonic() > deadline:
-            logger.error(
-                f"{host.print_prefix}a fresh connection does not get through, so the host takes "
-                f"the change back by itself: {fault}"
+    while fault := attempt():
+        if TAKEN_BACK in fault or time.monotonic() > deadline:
+            return (
+                "a fresh connection does not get through, so the host takes the change back by "
+                f"itself: {fault}"
             )
-            return False
-        time.sleep(1)
-    return True
+        time.sleep(PAUSE_S)
+    return ""
 
 
 def plan(want: Resources, context: HostContext, look: Look) -> Change | None:
-    """Arm when a guarded file differs, or when an earlier change was never confirmed."""
+    """Arm when a guarded file differs; what an earlier run left armed is prolonged then."""
     guard = want.guard
     if guard is None or not any(
         differs(file, look) for file in want.files if file.path in guard.paths
     ):
         return None
     says = f"guard: armed, the host takes the change back in {guard.window_s} s unless confirmed"
-    return Change((says,), armed(guard, context))
-
-
-def armed(guard: Guard, context: HostContext) -> str:
-    """Shell that keeps the present state of the guarded files and arms the timer.
-
-    The copies of a change that was never confirmed are of the last state that was: they stay.
-    """
-    directory = _directory(context)
-    keep = "\n".join(
-        f"if [ -e {quote(path)} ] || [ -L {quote(path)} ]; then\n"
-        f'    cp -a {quote(path)} "$guard"/{number}\nfi'
-        for number, path in enumerate(guard.paths)
-    )
-    return f"""guard={directory}
-if [ ! -f "$guard"/undo ]; then
-    rm -rf "$guard"
-    (umask 077; mkdir -p "$guard")
-    {keep}
-fi
-cat >"$guard"/run <<'AGENTFLEET_UNDO'
-{_undo(guard, context)}AGENTFLEET_UNDO
-: >"$guard"/undo
-{_arm_mac(context) if context.mac else _arm_linux(guard, context)}"""
-
-
-def confirmed(context: HostContext) -> str:
-    """Shell that disarms; fails when the host has taken the change back already."""
-    directory = _directory(context)
-    return f"""cd {directory} 2>/dev/null && mv undo confirmed 2>/dev/null || {{
-    echo 'the host has taken the change back already' >&2
-    exit {TOO_LATE}
-}}
-cd /
-{_disarm(context)}
-rm -rf {directory}"""
-
-
-def _directory(context: HostContext) -> str:
-    return quote(f"{context.state_dir}/guard/{context.capability}")
-
-
-def _undo(guard: Guard, context: HostContext) -> str:
-    """The script that takes the change back; begun once, it is finished after a power cut too."""
-    directory = _directory(context)
-    restore = "\n".join(
-        f"restore {number} {quote(path)}" for number, path in enumerate(guard.paths)
-    )
-    return f"""#!/bin/sh
-export LC_ALL=C
-{f"sleep {guard.window_s}" if context.mac else ":"}
-cd {directory} || exit 0
-if [ -f undo ]; then mv undo undoing; fi
-[ -f undoing ] || exit 0
-restore() {{
-    if [ -e "$1" ] || [ -L "$1" ]; then
-        rm -rf "$2.agentfleet-undo"
-        cp -a "$1" "$2.agentfleet-undo" && mv -f "$2.agentfleet-undo" "$2"
-    else
-        rm -f "$2"
-    fi
-}}
-{restore}
-(
-{guard.revert}
-)
-cd /
-rm -rf {directory}
-{_disarm(context)}
-"""
-
-
-def _unit(context: HostContext) -> str:
-    return f"agentfleet-undo-{context.capability}"
-
-
-def _label(context: HostContext) -> str:
-    return f"org.agentfleet.undo-{context.capability}"
-
-
-def _arm_linux(guard: Guard, context: HostContext) -> str:
-    unit, directory = f"/etc/systemd/system/{_unit(context)}", _directory(context)
-    return f"""cat >{unit}.service <<'AGENTFLEET_UNIT'
-[Unit]
-Description=Take back a change of {context.capability} that nobody confirmed
-[Service]
-Type=oneshot
-ExecStart=/bin/sh {directory}/run
-AGENTFLEET_UNIT
-cat >{unit}.timer <<'AGENTFLEET_UNIT'
-[Unit]
-Description=Wait for the confirmation of a change of {context.capability}
-[Timer]
-OnActiveSec={guard.window_s}
-AccuracySec=1s
-[Install]
-WantedBy=timers.target
-AGENTFLEET_UNIT
-systemctl daemon-reload
-systemctl -q enable {_unit(context)}.timer
-systemctl restart {_unit(context)}.timer"""
-
-
-def _arm_mac(context: HostContext) -> str:
-    label, directory = _label(context), _directory(context)
-    plist = f"/Library/LaunchDaemons/{label}.plist"
-    return f"""cat >{plist} <<'AGENTFLEET_PLIST'
-<?xml version="1.0" encoding="UTF-8"?>
-<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
-<plist version="1.0">
-<dict>
-    <key>Label</key><string>{label}</string>
-    <key>ProgramArguments</key>
-    <array><string>/bin/sh</string><string>{directory}/run</string></array>
-    <key>RunAtLoad</key><true/>
-</dict>
-</plist>
-AGENTFLEET_PLIST
-chmod 0644 {plist}
-launchctl bootout system/{label} 2>/dev/null || true
-for attempt in 1 2 3 4 5 6 7 8 9 10; do
-    launchctl bootstrap system {plist} 2>/dev/null && return 0
-    sleep 1
-done
-fail 'launchd does not take the undo: nothing changed'"""
-
-
-def _disarm(context: HostContext) -> str:
-    if context.mac:
-        # Last, since the undo runs as this very job.
-        label = _label(context)
-        return (
-            f"rm -f /Library/LaunchDaemons/{label}.plist\n"
-            f"launchctl bootout system/{label} 2>/dev/null || true"
-        )
-    unit = _unit(context)
-    return f"""systemctl -q disable --now {unit}.timer 2>/dev/null || true
-rm -f /etc/systemd/system/{unit}.service /etc/systemd/system/{unit}.timer
-systemctl daemon-reload"""
+    return Change((says,), arm_script(guard, context))
