@@ -14,6 +14,7 @@ from __future__ import annotations
 from facts.look import guard_mark
 from fleet.resources import Guard
 from operations.change import HostContext
+from operations.manifest import manifest_path
 from operations.shell import quote
 
 SYSTEMD = "/etc/systemd/system"
@@ -33,7 +34,9 @@ def arm_script(guard: Guard, context: HostContext) -> str:
     Copies of an earlier change that nobody has confirmed yet are of the last state known to be
     good: they stay, and the wait is prolonged.
     """
-    keep = "\n".join(f"keep {quote(path)}" for path in guard.paths)
+    # The manifest too: it says what the files should be.
+    kept = (*guard.paths, manifest_path(context, context.capability))
+    keep = "\n".join(f"keep {quote(path)}" for path in kept)
     enter = _enter_mac(context) if context.mac else _enter_linux(context)
     return f"""guard={_directory(context)}
 {enter}

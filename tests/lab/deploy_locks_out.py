@@ -8,8 +8,8 @@ from deploys import operators
 from fleet.converge import converge
 from fleet.resources import Resources
 from fleet.view import HostView
+from tests.lab.runs import SHORT_WINDOW_S
 
-WINDOW_S = 12
 NOBODYS = (
     b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFnZW50ZmxlZXQgZ29sZGVuIG9wZXJhdG9yIGtleSEh nobody\n"
 )
@@ -23,7 +23,7 @@ def _wrong(view: HostView) -> Resources:
     return replace(
         want,
         files=(replace(keys, content=NOBODYS),),
-        guard=replace(want.guard, window_s=WINDOW_S),
+        guard=replace(want.guard, window_s=SHORT_WINDOW_S),
     )
 
 
