@@ -36,6 +36,7 @@ VERBS: Mapping[str, Verb] = {
     "revoke": Verb("fleet.commands.revoke:revoke", "Take an operator's access away everywhere."),
     "schema": Verb("fleet.commands.schema:schema", "Print the JSON Schema of fleet.yaml."),
     "status": Verb("fleet.commands.status:status", "Look at every host: what runs, what differs."),
+    "trust": Verb("fleet.commands.trust:trust", "Pin the SSH host keys of hosts."),
     "validate": Verb("fleet.commands.validate:validate", "Check fleet.yaml and the lock files."),
 }
 

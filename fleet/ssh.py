@@ -7,8 +7,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.cache import cache_dir
+from fleet.hostkeys import known_hosts, not_pinned, not_the_same
 from fleet.model import Host
+from fleet.reach import address
 from fleet.target import Target
 
 CONNECT_TIMEOUT_S = 5
@@ -17,28 +18,35 @@ _SILENCE = re.compile(
     r"|Could not resolve",
     re.IGNORECASE,
 )
+_UNKNOWN = re.compile(r"No \S+ host key is known for")
+_CHANGED = re.compile(r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed")
 UNREACHABLE = 255  # ssh's own exit code; what runs on the host may have any other
 
 
 @dataclass(frozen=True)
 class Route:
-    """Address, login and the host keys that count; without `known_hosts` a new key is trusted."""
+    """Address, login and the host keys that count: `known_hosts`, else the user's own file.
+
+    `name` is the host's in fleet.yaml, under which `known_hosts` has its keys; empty where that
+    file is not ours (the lab's), which has addresses.
+    """
 
     address: str
     port: int
     user: str
     key: str | None
     known_hosts: Path | None
+    name: str = ""
 
     def command(self, *more: str) -> list[str]:
         """The argument vector of an ssh that never asks; `more` options, the host is last."""
         # Never through somebody's shared connection: that may be older than what it shall prove.
         options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
-        options += ["ControlMaster=no", "ControlPath=none"]
+        options += ["ControlMaster=no", "ControlPath=none", "StrictHostKeyChecking=yes"]
         if self.known_hosts:
-            options += [f"UserKnownHostsFile={self.known_hosts}", "StrictHostKeyChecking=yes"]
-        else:
-            options += ["StrictHostKeyChecking=accept-new"]
+            options += [f"UserKnownHostsFile={self.known_hosts}", "GlobalKnownHostsFile=/dev/null"]
+            options += ["VerifyHostKeyDNS=no"]
+            options += [f"HostKeyAlias={self.name}"] if self.name else []
         key = ["-o", "IdentitiesOnly=yes", "-i", self.key] if self.key else []
         settings = [word for option in options for word in ("-o", option)]
         return ["ssh", *settings, *key, "-p", str(self.port), *more, f"{self.user}@{self.address}"]
@@ -64,39 +72,44 @@ class Answer:
 
 
 def route(host: Host, target: Target) -> Route:
-    """The way to the host."""
-    address = host.addresses.lan or host.addresses.tailnet or host.name
-    known_hosts = target.known_hosts
-    if known_hosts is None and target.lock.host_keys(host.name):
-        known_hosts = _learned(host, address, target)
-    key = str(Path(host.ssh.key).expanduser()) if host.ssh.key else None
-    return Route(address, host.ssh.port, host.ssh.user, key, known_hosts)
+    """The way to the host: by the first of its addresses that answers (fleet.reach.address)."""
+    return Route(
+        address=address(host, target),
+        port=host.ssh.port,
+        user=host.ssh.user,
+        key=str(Path(host.ssh.key).expanduser()) if host.ssh.key else None,
+        known_hosts=known_hosts(host, target),
+        name="" if target.known_hosts else host.name,
+    )
 
 
 def as_root(way: Route, script: str, timeout_s: float) -> Answer:
     """Run a shell script on the host as root; it travels on standard input."""
-    return _run([*way.command(), "sudo -n -H sh -s"], script, timeout_s)
+    return _run(way, [*way.command(), "sudo -n -H sh -s"], script, timeout_s)
 
 
-def ask(way: Route, address: str, port: int, question: str, timeout_s: float) -> Answer:
+def ask(way: Route, place: str, port: int, question: str, timeout_s: float) -> Answer:
     """Say something to a TCP port as seen from the host, and return what it answers."""
-    return _run(way.command("-W", f"{address}:{port}"), question, timeout_s)
+    return _run(way, way.command("-W", f"{place}:{port}"), question, timeout_s)
 
 
-def _run(command: list[str], stdin: str, timeout_s: float) -> Answer:
+def _run(way: Route, command: list[str], stdin: str, timeout_s: float) -> Answer:
     try:
         run = subprocess.run(
             command, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
         return Answer(UNREACHABLE, "", f"no answer within {timeout_s:g} s")
-    return Answer(run.returncode, run.stdout, run.stderr.strip())
+    said = run.stderr.strip()
+    if run.returncode == UNREACHABLE:
+        said = _in_our_words(way, said)
+    return Answer(run.returncode, run.stdout, said)
 
 
-def _learned(host: Host, address: str, target: Target) -> Path:
-    """A known_hosts file with the keys that fleet.lock.yaml has for this host."""
-    name = address if host.ssh.port == 22 else f"[{address}]:{host.ssh.port}"
-    path = cache_dir() / "known_hosts" / host.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{name} {key}\n" for key in target.lock.host_keys(host.name)))
-    return path
+def _in_our_words(way: Route, said: str) -> str:
+    """What ssh says about host keys, with the remedy that fits; anything else as it is."""
+    if not way.name:
+        return said
+    if _UNKNOWN.search(said) and not way.known_hosts:
+        return not_pinned(way.name)
+    return not_the_same(way.name) if _CHANGED.search(said) else said

@@ -271,6 +271,12 @@ def dash_host(tmp_path: Path) -> RealHost:
     return RealHost(tmp_path, "dash")
 
 
+@pytest.fixture(autouse=True)
+def _nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unit tests send nothing to the addresses of a fleet file."""
+    monkeypatch.setattr("fleet.reach.knock", lambda place, port: False)
+
+
 FakeProgram = Callable[[str, str], Path]
 
 
