@@ -123,7 +123,7 @@ def _unseen_names(value: object) -> object:
     if value is not None and not isinstance(value, dict):
         raise wrong("is not a mapping of names to references", f"write NAME: env:…; names: {names}")
     for name in value or ():
-        if looks_like_one(name) or not re.fullmatch("[A-Za-z_-]{1,40}", name):
+        if not re.fullmatch("[A-Za-z_-]{1,40}", name):  # keys and tokens have digits
             fault = "a name here is none of a secret, and not repeated: it may be one itself"
             raise wrong(fault, f"use one of: {names}")
     return value

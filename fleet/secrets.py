@@ -1,4 +1,4 @@
-"""Secrets: named in fleet.yaml by reference, resolved late, shown nowhere.
+"""Secrets: named in fleet.yaml by reference, resolved late, shown nowhere (fleet.redaction).
 
 A reference says where the value is: `env:NAME`, `file:PATH`, or `command:…` (a password manager).
 The value is asked for once a process, and only for a host that needs it.
@@ -6,61 +6,62 @@ The value is asked for once a process, and only for a host that needs it.
 
 from __future__ import annotations
 
-import base64
-import json
-import logging
 import os
-import re
 import shlex
+import stat
 import subprocess
-import sys
 import threading
-import traceback
-import urllib.parse
-from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from fleet.problems import FleetError, printable
+from fleet.redaction import (
+    LEAST_LENGTH,
+    MASK,
+    RedactingFilter,
+    conceal,
+    install,
+    looks_like_one,
+    mask_known_shapes,
+    redact,
+)
 
 if TYPE_CHECKING:
     from fleet.model import Fleet
 
-MASK = "***"
-LEAST_LENGTH = 8  # characters; what is shorter is a mistake, and would mask half of every text
+__all__ = [
+    "KNOWN",
+    "RedactingFilter",
+    "Secret",
+    "install",
+    "looks_like_one",
+    "mask_known_shapes",
+    "redact",
+    "resolve",
+]
+
 COMMAND_TIMEOUT_S = 60
 MAX_BYTES = 64 * 1024
+SAID_LINES = 3  # of what a command that failed said; its last words are the ones that count
 KNOWN = {
     "tailscale_auth_key": "a reusable auth key without tags, from the tailnet's admin console",
     "anthropic_api_key": "an API key of the Anthropic console",
     "claude_subscription_token": "what `claude setup-token` prints",
 }
 
-# Beginnings of what the tailnet and Anthropic give out; the … is where a message cut one short.
-_KNOWN_SHAPE = re.compile(r"(?:sk-ant-|tskey-)[\w…-]+")
-
-
-def looks_like_one(text: str) -> bool:
-    """Whether the text holds what begins like a secret of a known kind."""
-    return _KNOWN_SHAPE.search(text) is not None
-
-
-def mask_known_shapes(text: str) -> str:
-    """The text with everything masked that begins like a secret, resolved or not."""
-    return _KNOWN_SHAPE.sub(MASK, text)
-
 
 class Secret:
-    """A value that only `reveal` gives; every way of printing it shows a mask."""
+    """A value that only `reveal` gives; every way of printing or storing it shows a mask."""
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str | None) -> None:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself."""
+        """The value itself. Raises ValueError for what was pickled: the value was left behind."""
+        if self._value is None:
+            raise ValueError("this secret was pickled, and a pickle has no secrets in it")
         return self._value
 
     def __repr__(self) -> str:
@@ -71,8 +72,14 @@ class Secret:
     def __format__(self, spec: str) -> str:
         return MASK
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
+    def __reduce__(self) -> tuple[type[Secret], tuple[None]]:
+        return Secret, (None,)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
 
 
 def resolve(fleet: Fleet, name: str, host: str) -> Secret:
@@ -91,26 +98,57 @@ def resolve(fleet: Fleet, name: str, host: str) -> Secret:
             f"say where it is: `secrets: {{{name}: env:NAME}}`, file:PATH or command:…; "
             f"it is {KNOWN.get(name, 'a secret')}"
         )
-        fault = f"{host} needs this secret{kind}: {missing}"
+        fault = f"{host} needs this secret{kind}: {missing.fault}"
         raise FleetError.of("fleet.yaml", fault, fix, key=f"secrets.{name}") from None
 
 
 class _MissingError(Exception):
     def __init__(self, fault: str, fix: str = "") -> None:
-        super().__init__(fault)
+        super().__init__(fault, fix)
+        self.fault = fault
         self.fix = fix
 
 
-@cache
+_asking = threading.Lock()
+_answers: dict[tuple[str, str], Secret | _MissingError] = {}
+
+
 def _resolve(name: str, reference: str) -> Secret:
+    """Ask once, however many hosts need it at the same time."""
+    with _asking:
+        answer = _answers.get((name, reference)) or _ask(name, reference)
+        # A command that failed is not run again: every host would wait for it, or its owner be
+        # asked for a password, once more. The others cost nothing and may be there the next time.
+        if isinstance(answer, Secret) or reference.startswith("command:"):
+            _answers[name, reference] = answer
+    if isinstance(answer, Secret):
+        return answer
+    raise _MissingError(answer.fault, answer.fix)
+
+
+def _ask(name: str, reference: str) -> Secret | _MissingError:
     kind, _, place = reference.partition(":")
     ways = {"env": _from_environment, "file": _from_file, "command": _from_command}
-    value = ways[kind](place)
-    if len(value) < LEAST_LENGTH or "\n" in value or not value.isprintable():
-        what = f"what is there is not {KNOWN.get(name, 'a secret')}: one line of "
-        raise _MissingError(f"{what}at least {LEAST_LENGTH} characters")
-    _forms.update(_shapes(value))
+    try:
+        value = ways[kind](place)
+        if fault := _implausible(value):
+            wanted = KNOWN.get(name, "a secret")
+            raise _MissingError(fault, f"put {wanted} there, one line of text and nothing else")
+    except _MissingError as missing:
+        return missing
+    conceal(value)
     return Secret(value)
+
+
+def _implausible(value: str) -> str:
+    """Why this cannot be a secret, without a part of it; empty when it can."""
+    if "\n" in value or "\r" in value:
+        return "what is there has more than one line"
+    if len(value) < LEAST_LENGTH:
+        return f"what is there is no secret: those have at least {LEAST_LENGTH} characters"
+    if not value.isprintable():
+        return "what is there is not text"
+    return ""
 
 
 def _from_environment(name: str) -> str:
@@ -121,18 +159,27 @@ def _from_environment(name: str) -> str:
 
 
 def _from_file(place: str) -> str:
-    path = Path(place).expanduser()
+    try:
+        path = Path(place).expanduser()
+    except RuntimeError:
+        user = place.partition("/")[0]
+        raise _MissingError(f"there is no home directory {user}", "write the whole path") from None
+    fix = f"put it into {path}, for you alone: chmod 600 {shlex.quote(str(path))}"
     try:
         mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe that nobody writes to would hold up the run for ever
+            what = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+            raise _MissingError(f"{path} is {what}", "name a file that holds nothing else")
         if mode & 0o077:
             fix = f"chmod 600 {shlex.quote(str(path))}, and ask yourself who has read it"
             raise _MissingError(f"others may read {path}", fix)
         with path.open("rb") as stream:
-            return stream.read(MAX_BYTES).decode().removesuffix("\n")
+            content = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise _MissingError(f"{path}: {error.strerror}", f"put it into {path}, mode 600") from None
-    except UnicodeDecodeError:
-        raise _MissingError(f"{path} is not text") from None
+        raise _MissingError(f"{path}: {error.strerror}", fix) from None
+    if len(content) > MAX_BYTES:
+        raise _MissingError(f"{path} is too large for a secret", fix)
+    return _text(content, str(path))
 
 
 def _from_command(command: str) -> str:
@@ -141,73 +188,32 @@ def _from_command(command: str) -> str:
             ["/bin/sh", "-c", command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
             timeout=COMMAND_TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise _MissingError(f"the command took more than {COMMAND_TIMEOUT_S} s") from None
-    except UnicodeDecodeError:
-        raise _MissingError("the command does not print text") from None
+        fault = f"the command took more than {COMMAND_TIMEOUT_S} s"
+        raise _MissingError(fault, "run it by hand; it may wait for an answer") from None
     if run.returncode:
-        said = printable(redact(run.stderr.strip()))
-        raise _MissingError(f"the command ended with {run.returncode}: {said}", "run it by hand")
-    return run.stdout.removesuffix("\n")
+        said = _last_words(run.stderr, run.stdout)
+        raise _MissingError(f"the command ended with {run.returncode}{said}", "run it by hand")
+    if not run.stdout.strip():
+        raise _MissingError("the command printed nothing", "run it by hand")
+    return _text(run.stdout, "what the command printed")
 
 
-_forms: set[str] = set()  # every shape in which a resolved secret could be printed
+def _last_words(stderr: bytes, stdout: bytes) -> str:
+    """What a command that failed said, without what it printed: that may be the secret."""
+    said = mask_known_shapes(redact(stderr.decode(errors="replace")))
+    for word in stdout.decode(errors="replace").split():
+        if len(word) >= LEAST_LENGTH:
+            said = said.replace(word, MASK)
+    lines = [printable(line) for line in said.strip().splitlines()]
+    return f": {' / '.join(lines[-SAID_LINES:])}" if lines else ""
 
 
-def _shapes(value: str) -> set[str]:
-    encoded = value.encode()
-    return {
-        value,
-        urllib.parse.quote(value, safe=""),
-        json.dumps(value)[1:-1],
-        shlex.quote(value),
-        base64.b64encode(encoded).decode().rstrip("="),
-        base64.b64encode(encoded + b"\n").decode().rstrip("="),
-    }
-
-
-def redact(text: str) -> str:
-    """The text with every secret that this process has resolved masked."""
-    for form in sorted(_forms, key=len, reverse=True):
-        text = text.replace(form, MASK)
-    return text
-
-
-class RedactingFilter(logging.Filter):
-    """Masks secrets in log records, their arguments and tracebacks included."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, masked."""
-        if not _forms:
-            return True
-        message = record.getMessage()
-        masked = redact(message)
-        if masked != message:
-            record.msg, record.args = masked, ()
-        if record.exc_info and record.exc_info[0]:
-            record.exc_text = redact("".join(traceback.format_exception(*record.exc_info)))
-            record.exc_info = None
-        return True
-
-
-def install() -> None:
-    """Mask secrets in everything this process logs, and in tracebacks that end it."""
-    for name in (None, "pyinfra", "paramiko"):
-        logger = logging.getLogger(name)
-        for filtered in (logger, *logger.handlers):
-            if not any(isinstance(one, RedactingFilter) for one in filtered.filters):
-                filtered.addFilter(RedactingFilter())
-    sys.excepthook = _tell_masked
-    threading.excepthook = lambda args: (
-        _tell_masked(args.exc_type, args.exc_value, args.exc_traceback) if args.exc_value else None
-    )
-
-
-def _tell_masked(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+def _text(content: bytes, what: str) -> str:
+    try:
+        return content.decode().removesuffix("\n")
+    except UnicodeDecodeError:
+        raise _MissingError(f"{what} is not text", "write nothing but the secret there") from None
