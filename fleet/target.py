@@ -25,6 +25,7 @@ class Target:
     artifacts: ArtifactsLock
     root: Path  # the repository
     lock: FleetLock = field(default_factory=FleetLock)
+    lock_file: Path = field(default_factory=lambda: lock_path(fleet_file()))  # where `lock` is kept
 
 
 def fleet_file() -> Path:
