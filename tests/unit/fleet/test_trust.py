@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -183,8 +182,8 @@ def test_an_unknown_host(capsys: Capture) -> None:
 
 
 def test_a_lab_pins_its_own(lock: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    def overlay(fleet: Fleet) -> SimpleNamespace:
-        return SimpleNamespace(fleet=fleet, known_hosts=Path("/known_hosts"), lock_file=lock)
+    def overlay(fleet: Fleet) -> tuple[Fleet, Path]:
+        return fleet, Path("/known_hosts")
 
     monkeypatch.setattr("fleet.target._overlay", overlay)
     assert cli.main(["--lab", "trust", "berry", "--yes"]) == 0
