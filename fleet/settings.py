@@ -32,6 +32,15 @@ class Settings(BaseModel):
     journal_max: str
     sets_hostname: bool
 
+    tailnet_tag: Annotated[str, Field(pattern=r"^(tag:[a-z][a-z0-9-]*)?$")]
+    tailscale_runs: bool
+    tailscale_path: tuple[str, ...]
+    tailscale_key_days: Annotated[int, Field(gt=0)]
+
+    agent_port: int
+    orchestrator_port: int
+    orchestrator_user: str
+
     artifacts_port: int
 
     icecc_user: str

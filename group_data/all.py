@@ -26,6 +26,19 @@ time_servers = ()  # none: those of the distribution
 journal_max = "200M"
 sets_hostname = True
 
+# tailscale
+tailnet_tag = (
+    ""  # none: the host is its person's own. A tag takes a person's identity from a device.
+)
+tailscale_runs = True  # here; in WSL it is Windows that is in the tailnet
+tailscale_path = ("/usr/bin",)
+tailscale_key_days = 14  # a node whose key expires within that time is reported
+
+# What agents and the orchestrator listen on; who may reach it is in fleet/doors.py.
+agent_port = 3284  # AgentAPI's own; it has no authentication
+orchestrator_port = 8080
+orchestrator_user = "agentfleet-orchestrator"  # the account that talks to agents
+
 # artifacts
 artifacts_port = 8081
 

@@ -4,6 +4,8 @@ state_dir = "/var/db/agentfleet"
 build_user = "_agentfleet"
 homes_dir = "/Users"
 time_servers = ("time.apple.com",)
+# Homebrew, MacPorts, and the application that a person may have installed.
+tailscale_path = ("/usr/local/bin", "/opt/local/bin", "/Applications/Tailscale.app/Contents/MacOS")
 
 icecc_user = "_icecc"
 icecc_env_dir = "/var/db/agentfleet/icecc"

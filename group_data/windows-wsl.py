@@ -2,3 +2,5 @@
 
 reserved_cores = 2  # Windows and the person in front of it keep these
 sets_hostname = False  # WSL takes its name from Windows at every start
+tailscale_runs = False  # two identities of one machine would fight over its traffic
+tailscale_path = ("/mnt/c/Program Files/Tailscale",)

@@ -1,0 +1,60 @@
+"""Who may reach which TCP port of which host: the one table behind firewall and tailnet policy.
+
+A port that is in nobody's table is none of our business, neither opened nor closed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fleet.model import Fleet, Host
+from fleet.settings import settings_for
+
+
+class Who(StrEnum):
+    """From where a door is open. A host may always reach its own doors, but see `Door.users`."""
+
+    ANYWHERE = "anywhere"  # the LAN too: what is behind it asks for a key itself
+    TAILNET = "tailnet"  # every device in the tailnet
+    FLEET = "fleet"  # every host in fleet.yaml, at its tailnet address
+    ORCHESTRATOR = "orchestrator"  # that host alone, at its tailnet address
+
+
+@dataclass(frozen=True)
+class Door:
+    """One TCP port of one host.
+
+    `operators`: whether the tailnet lets people come here too, from devices that are no hosts of
+    the fleet. `private`: whether of the orchestrator's own accounts only those may knock, anywhere,
+    that are trusted with agents.
+    """
+
+    name: str
+    port: int
+    who: Who
+    operators: bool = False
+    private: bool = False
+
+
+def doors(fleet: Fleet, host: Host) -> tuple[Door, ...]:
+    """The doors of a host, by port."""
+    role = settings_for(host.role.value)
+    found = [
+        Door("ssh", host.ssh.port, Who.ANYWHERE, operators=True),
+        # On every host, since a person may turn an agent on where none runs by itself.
+        Door("agent", role.agent_port, Who.ORCHESTRATOR, private=True),
+        Door("worker", role.icecc_port, Who.FLEET),
+    ]
+    if host == fleet.scheduler_host:
+        found += [
+            Door("scheduler", role.scheduler_port, Who.FLEET),
+            # It can remove workers and asks for no password.
+            Door("scheduler console", role.scheduler_port + 1, Who.ORCHESTRATOR),
+        ]
+    if host == fleet.orchestrator:
+        found += [
+            Door("page", role.orchestrator_port, Who.TAILNET, operators=True),
+            Door("artifacts", role.artifacts_port, Who.TAILNET),
+        ]
+    return tuple(sorted(found, key=lambda door: door.port))
