@@ -3,10 +3,13 @@
 Which hosts get which capability is said in group_data/; what a capability is, in deploys/.
 """
 
-from deploys import artifacts, base, icecream, operators, secrets
-from fleet.converge import converge, take_leave
+from deploys import artifacts, base, icecream, operators, secrets, sources, tailscale
+from fleet.converge import converge, learn, take_leave
 
 converge(base)
+converge(sources)
+converge(tailscale)
+learn()
 converge(operators)
 converge(secrets)
 converge(artifacts)

@@ -18,6 +18,7 @@ from facts.paths import PathsProbe, PathState
 from facts.probe import Probe, compose, split
 from facts.services import ServicesProbe, ServiceState
 from facts.system import System, SystemProbe
+from facts.tailnet import Tailnet, TailnetProbe
 from facts.users import UsersProbe
 from facts.values import ValuesProbe
 from fleet.resources import Manager, Resources
@@ -34,6 +35,7 @@ class Look:
     users: frozenset[str] = frozenset()
     values: Mapping[str, str] = field(default_factory=dict)
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
+    tailnet: Tailnet = field(default_factory=Tailnet)
     asked_paths: frozenset[str] = frozenset()
 
     def path(self, name: str) -> PathState | None:
@@ -95,6 +97,7 @@ def probes(wanted: Mapping[str, Resources], *, mac: bool, state_dir: str) -> tup
         UsersProbe(tuple(user.name for r in everything for user in r.users)),
         ValuesProbe(tuple(setting for r in everything for setting in r.settings)),
         ManifestsProbe(f"{state_dir}/manifests"),
+        TailnetProbe(next((r.node.programs for r in everything if r.node), ())),
     )
 
 
@@ -140,3 +143,8 @@ def look(host: Host, asked: Sequence[Probe]) -> Look:
 def forget(host: Host) -> None:
     """The host is about to change: what was seen no longer counts."""
     _remembered.pop(host.name, None)
+
+
+def forget_all() -> None:
+    """What is wanted of the hosts has changed, and with it what there is to look at."""
+    _remembered.clear()

@@ -1,4 +1,4 @@
-"""deploy.py's two verbs: bring a capability to the host at hand, take leave of departed ones.
+"""deploy.py's verbs: bring a capability to the host at hand, learn its address, take leave.
 
 One host's error is that host's: it is reported, the host is failed, and the others converge.
 """
@@ -15,12 +15,13 @@ from pyinfra import host, logger, state
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
 
-from facts.look import look
-from fleet import secrets
+from facts.look import Look, look
+from facts.tailnet import Tailnet
+from fleet import learned, secrets
 from fleet.cache import obtain
 from fleet.identity import mismatch
 from fleet.pins import mirror, pinned
-from fleet.plan import Capability, HostOrder, capability_name, view_of
+from fleet.plan import Capability, HostOrder, capability_name, reveal, view_of, wanted
 from fleet.resources import Artifact, Resources
 from fleet.ssh import as_root, route
 from fleet.target import Target, load_target
@@ -34,6 +35,7 @@ from operations import (
     packages,
     services,
     settings,
+    tailnet,
     users,
 )
 from operations.change import RefusedError, reason, wrap
@@ -55,7 +57,19 @@ def converge(module: Capability) -> None:
         seen = look(ctx_host.get(), order.context().asked)
         if wrong := mismatch(view.host, seen.system):
             raise RefusedError(wrong)
+        _require_key(view, seen)
         _bring(name, module.resources(view), order)
+
+
+def learn() -> None:
+    """Note the address that the tailnet gave the host, for everything that follows from it."""
+    if ONLY in os.environ:
+        return
+    with _isolated("learn"):
+        if ctx_host.get() in state.failed_hosts:
+            return
+        order = HostOrder("learn", partial(_view, host.name))
+        tailnet.learn(order=order, learn=_learn, known=_known, name="learn the tailnet address")
 
 
 def take_leave() -> None:
@@ -81,6 +95,8 @@ def _bring(name: str, has: Resources, order: HostOrder) -> None:
         settings.ensure(order=order, name=f"{name}: settings")
     if has.services:
         services.ensure(order=order, name=f"{name}: services")
+    if has.node:
+        tailnet.ensure(order=order, name=f"{name}: tailnet")
     if has.guard:
         guard.release(order=order, confirm=_confirm, name=f"{name}: confirmed")
 
@@ -105,6 +121,23 @@ def _confirm(name: str, script: str) -> str:
     """Run the script through a fresh connection; what went wrong, empty when nothing."""
     answer = as_root(route(_view(name).host, _target()), wrap(script), CONFIRM_S)
     return "" if answer.code == 0 else answer.stderr or f"exit code {answer.code}"
+
+
+def _require_key(view: HostView, seen: Look) -> None:
+    """Ask for the auth key before anything is changed on a host that will need it."""
+    for want in wanted(view).values():
+        if tailnet.needs_key(want.node, seen) and want.node:
+            reveal(view, want.node.secret)
+
+
+def _learn(name: str, now: Tailnet) -> None:
+    learned.learn(_target(), name, now)
+    _target.cache_clear()
+    _view.cache_clear()
+
+
+def _known(name: str) -> tuple[str | None, str | None]:
+    return learned.known_addresses(_view(name).host)
 
 
 class _Depot:

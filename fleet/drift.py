@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from facts.look import Look
+from fleet.learned import known_addresses
 from fleet.plan import capability, context_of, equipped, unavailable
 from fleet.resources import Resources
 from fleet.view import HostView
@@ -16,6 +17,7 @@ from operations import (
     packages,
     services,
     settings,
+    tailnet,
     users,
 )
 from operations.change import Change, HostContext
@@ -32,6 +34,9 @@ def differences(view: HostView, look: Look) -> tuple[str, ...]:
             lines.append(f"{name}: skipped, {reason}")
         else:
             lines += _said(_plans(want, context_of(name, view), look))
+            lines += _said(iter((tailnet.plan(want, context_of(name, view), look, _no_secret),)))
+    if tailnet.news(look.tailnet, known_addresses(view.host)):
+        lines.append(f"tailnet: its address is {look.tailnet.ipv4}, a run learns it")
     context = context_of("leftovers", view)
     leaving = leftovers.plan(frozenset(view.capabilities), context, look)
     return (*lines, *_said(iter((leaving,))))
@@ -47,6 +52,11 @@ def _plans(want: Resources, context: HostContext, look: Look) -> Iterator[Change
         yield builds.plan(build, look)
     yield settings.plan(want.settings, look)
     yield services.plan(want.services, context, look)
+
+
+def _no_secret(name: str) -> str:
+    """Nothing is carried out, so no auth key is asked for."""
+    return ""
 
 
 def _said(changes: Iterator[Change | None]) -> list[str]:

@@ -124,6 +124,10 @@ class HostOrder:
         """The resources with their secrets; none of a capability the host does not get."""
         return equipped(self.view).get(self.capability, Resources())
 
+    def secret(self, name: str) -> str:
+        """The value of a secret that this host needs. Raises FleetError without it."""
+        return reveal(self.view, name)
+
     def hindrance(self, look: Look) -> str:
         """Why the host cannot have it now."""
         if self.capability not in self.view.capabilities:

@@ -174,6 +174,23 @@ class RunningService:
 
 
 @dataclass(frozen=True)
+class TailnetNode:
+    """The host's place in the tailnet: its name and tags there.
+
+    `programs` are where its `tailscale` may be. A host that `joins` is brought there by a run, with
+    the auth key `secret`; where it does not, a person does it, on Windows for instance. A key that
+    expires within `warn_days` is reported.
+    """
+
+    name: str
+    tags: tuple[str, ...]
+    programs: tuple[str, ...]
+    warn_days: int
+    joins: bool = True
+    secret: str = "tailscale_auth_key"  # noqa: S105 - the name of one
+
+
+@dataclass(frozen=True)
 class Artifact:
     """A pinned download on the host, at a path that ends in its own digest's directory."""
 
@@ -229,3 +246,4 @@ class Resources:
     builds: tuple[Build, ...] = ()
     settings: tuple[Setting, ...] = ()
     services: tuple[RunningService, ...] = ()
+    node: TailnetNode | None = None

@@ -34,7 +34,7 @@ class Settings(BaseModel):
 
     tailnet_tag: Annotated[str, Field(pattern=r"^(tag:[a-z][a-z0-9-]*)?$")]
     tailscale_runs: bool
-    tailscale_path: tuple[str, ...]
+    tailscale_programs: tuple[str, ...]
     tailscale_key_days: Annotated[int, Field(gt=0)]
 
     agent_port: int

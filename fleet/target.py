@@ -71,19 +71,20 @@ def load_target(name: str | None = None) -> Target:
         raise FleetError((*problems, *error.problems)) from None
     if problems:
         raise FleetError(problems)
-    known_hosts = None
+    known_hosts, lock_file = None, lock_path(path)
     if meant == LAB:
-        fleet, known_hosts = _overlay(fleet)
-    return Target(meant, fleet, known_hosts, artifacts, ROOT, read_fleet_lock(lock_path(path)))
+        fleet, known_hosts, lock_file = _overlay(fleet)
+    lock = read_fleet_lock(lock_file)
+    return Target(meant, fleet, known_hosts, artifacts, ROOT, lock, lock_file)
 
 
-def _overlay(fleet: Fleet) -> tuple[Fleet, Path]:
-    """Return the fleet with the lab's addresses and keys, and its known_hosts file."""
+def _overlay(fleet: Fleet) -> tuple[Fleet, Path, Path]:
+    """Return the fleet with the lab's addresses and keys, its known_hosts file and its lock."""
     try:
         overlay = importlib.import_module("lab.overlay").overlay
     except ModuleNotFoundError as error:
         if error.name not in ("lab", "lab.overlay"):
             raise
         raise FleetError.of("lab", "this installation has no lab", "use a full checkout") from None
-    result: tuple[Fleet, Path] = overlay(fleet)
+    result: tuple[Fleet, Path, Path] = overlay(fleet)
     return result

@@ -4,6 +4,8 @@ _sudo = True  # pyinfra's own switch: everything here is the system's, so it is 
 
 capabilities = (
     "base",
+    "sources",
+    "tailscale",
     "operators",
     "secrets",
     "artifacts",
@@ -31,8 +33,8 @@ tailnet_tag = (
     ""  # none: the host is its person's own. A tag takes a person's identity from a device.
 )
 tailscale_runs = True  # here; in WSL it is Windows that is in the tailnet
-tailscale_path = ("/usr/bin",)
-tailscale_key_days = 14  # a node whose key expires within that time is reported
+tailscale_programs = ("/usr/bin/tailscale",)  # the first that is there is asked
+tailscale_key_days = 14  # a key that expires within that time is reported
 
 # What agents and the orchestrator listen on; who may reach it is in fleet/doors.py.
 agent_port = 3284  # AgentAPI's own; it has no authentication

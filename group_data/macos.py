@@ -4,8 +4,12 @@ state_dir = "/var/db/agentfleet"
 build_user = "_agentfleet"
 homes_dir = "/Users"
 time_servers = ("time.apple.com",)
-# Homebrew, MacPorts, and the application that a person may have installed.
-tailscale_path = ("/usr/local/bin", "/opt/local/bin", "/Applications/Tailscale.app/Contents/MacOS")
+# The application that a person may have installed, Homebrew's, MacPorts'.
+tailscale_programs = (
+    "/Applications/Tailscale.app/Contents/MacOS/Tailscale",
+    "/usr/local/bin/tailscale",
+    "/opt/local/bin/tailscale",
+)
 
 icecc_user = "_icecc"
 icecc_env_dir = "/var/db/agentfleet/icecc"

@@ -3,4 +3,4 @@
 reserved_cores = 2  # Windows and the person in front of it keep these
 sets_hostname = False  # WSL takes its name from Windows at every start
 tailscale_runs = False  # two identities of one machine would fight over its traffic
-tailscale_path = ("/mnt/c/Program Files/Tailscale",)
+tailscale_programs = ("/mnt/c/Program Files/Tailscale/tailscale.exe",)

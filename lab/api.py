@@ -46,7 +46,7 @@ class Lab:
         """The lab's name."""
         return self.place.name
 
-    @functools.cached_property
+    @property
     def fleet(self) -> Fleet:
         """The fleet with the lab's addresses, user and key."""
         from lab.overlay import overlay

@@ -5,6 +5,7 @@ This is the only seam between the lab and reality.
 
 from pathlib import Path
 
+from fleet.lock import read_fleet_lock
 from fleet.model import Addresses, Fleet, Operator, Ssh
 from lab.place import Place, find_place
 from lab.remote import USER, public_key
@@ -13,20 +14,27 @@ from lab.spec import lab_hosts
 NOBODY = Operator(name="lab", login="lab@example.com", ssh_keys=("",))  # where the fleet names none
 
 
-def overlay(fleet: Fleet, lab_name: str | None = None) -> tuple[Fleet, Path]:
-    """Return the fleet with the lab's connection data, and its known_hosts file.
+def overlay(fleet: Fleet, lab_name: str | None = None) -> tuple[Fleet, Path, Path]:
+    """Return the fleet with the lab's connection data, its known_hosts file and its fleet lock.
 
-    The lab need not be up. Without a name it is $FLEET_LAB's, else the default one.
+    The lock has the addresses that hosts got in the lab's tailnet. The lab need not be up. Without
+    a name it is $FLEET_LAB's, else the default one.
     """
     place = find_place(lab_name)
+    learned = read_fleet_lock(place.fleet_lock)
     hosts = []
     for host, spec in zip(fleet.hosts, lab_hosts(fleet), strict=True):
-        addresses = Addresses(lan=place.lan(spec), tailnet=place.tailnet(spec))
+        addresses = Addresses(
+            lan=place.lan(spec),
+            tailnet=learned.tailnet_ipv4(host.name),
+            tailnet6=learned.tailnet_ipv6(host.name),
+        )
         ssh = Ssh(user=USER, port=host.ssh.port, key=str(place.key))
         hosts.append(host.model_copy(update={"addresses": addresses, "ssh": ssh}))
     operators = tuple(_operators(fleet, place))
-    more = {"hosts": tuple(hosts), "operators": operators}
-    return fleet.model_copy(update=more), place.known_hosts
+    secrets = {**fleet.secrets, "tailscale_auth_key": f"file:{place.auth_key}"}
+    more = {"hosts": tuple(hosts), "operators": operators, "secrets": secrets}
+    return fleet.model_copy(update=more), place.known_hosts, place.fleet_lock
 
 
 def _operators(fleet: Fleet, place: Place) -> list[Operator]:

@@ -73,6 +73,16 @@ class Place:
         return self.state / "known_hosts"
 
     @property
+    def auth_key(self) -> Path:
+        """Return the file with the key that lets hosts into the lab's tailnet."""
+        return self.state / "tailnet" / "auth-key"
+
+    @property
+    def fleet_lock(self) -> Path:
+        """Return the file of what runs have learned about the lab's hosts."""
+        return self.state / "fleet.lock.yaml"
+
+    @property
     def ssh_config(self) -> Path:
         """Return the file for `ssh -F`."""
         return self.state / "ssh_config"

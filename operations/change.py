@@ -62,6 +62,9 @@ class Order(Protocol):
     def want(self) -> Resources:
         """The resources, the content of secrets included. Raises FleetError without a secret."""
 
+    def secret(self, name: str) -> str:
+        """The value of a secret. Raises FleetError when it cannot be had."""
+
     def hindrance(self, look: Look) -> str:
         """Why the host cannot have the capability now; empty when it can."""
 

@@ -1,0 +1,36 @@
+"""What a run learns of its hosts and everything else follows from: their tailnet addresses."""
+
+from __future__ import annotations
+
+import threading
+
+from facts.tailnet import Tailnet
+from fleet.lock import LockedHost, LockedTailnet, read_fleet_lock, write_fleet_lock
+from fleet.model import Host
+from fleet.problems import FleetError
+from fleet.target import Target, load_target
+
+_writing = threading.Lock()
+
+
+def known_addresses(host: Host) -> tuple[str | None, str | None]:
+    """The host's IPv4 and IPv6 address in the tailnet, as far as they are known."""
+    return host.addresses.tailnet, host.addresses.tailnet6
+
+
+def learn(target: Target, name: str, now: Tailnet) -> None:
+    """Note a host's place in the tailnet in the target's fleet.lock.yaml.
+
+    Raises FleetError, with the file as it was, when that contradicts fleet.yaml or another host.
+    """
+    place = LockedTailnet(ipv4=now.ipv4, ipv6=now.ipv6 or None, name=now.dns_name or None)
+    with _writing:
+        before = read_fleet_lock(target.lock_file)
+        known = before.hosts.get(name, LockedHost())
+        after = before.with_host(name, known.model_copy(update={"tailnet": place}))
+        write_fleet_lock(target.lock_file, after)
+        try:
+            load_target(target.name)
+        except FleetError:
+            write_fleet_lock(target.lock_file, before)
+            raise

@@ -1,0 +1,204 @@
+"""The tailnet: a host joins once, keeps its name, and tells the address it got.
+
+A node that is up is never made to log in again, so a host that has joined needs no auth key.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from pyinfra import host, logger
+from pyinfra.api import Host, State, operation
+from pyinfra.api.command import FunctionCommand
+
+from facts.look import Look, forget_all, look
+from facts.tailnet import Tailnet
+from fleet.problems import FleetError
+from fleet.resources import Resources, TailnetNode
+from operations.change import (
+    Change,
+    Commands,
+    HostContext,
+    Order,
+    announce,
+    carry_out,
+    failure,
+    reason,
+)
+from operations.shell import quote, words
+
+JOIN_S = 60  # how long a host may take to get in
+LOGGED_OUT = ("", "NoState", "NeedsLogin")
+Learn = Callable[[str, Tailnet], None]
+
+
+@operation()
+def ensure(order: Order) -> Commands:
+    """Join, or mend what has changed since; what only a person can do stays pending."""
+    yield from carry_out(
+        "tailnet", order, lambda want, context, look: plan(want, context, look, order.secret)
+    )
+
+
+def needs_key(node: TailnetNode | None, look: Look) -> bool:
+    """Whether a run will have to log this host in."""
+    return node is not None and node.joins and look.tailnet.state in LOGGED_OUT
+
+
+def plan(
+    want: Resources, context: HostContext, look: Look, secret: Callable[[str], str]
+) -> Change | None:
+    """What keeps the host from being in the tailnet under its name, and the cure.
+
+    `secret` gives the auth key; it is asked only when the host has to log in.
+    """
+    node, now = want.node, look.tailnet
+    if node is None:
+        return None
+    if now.state in LOGGED_OUT:
+        return _join(node, now, context, secret)
+    if now.state == "Stopped":
+        return _start(node, now)
+    if not now.running:
+        return Change((), "", pending=(f"tailnet: {_waits(now)}",))
+    return _mend(node, now)
+
+
+def _join(
+    node: TailnetNode, now: Tailnet, context: HostContext, secret: Callable[[str], str]
+) -> Change:
+    """Log in with the auth key, which travels as the script does and lies in a file for seconds."""
+    if not node.joins:
+        what = "is logged out" if now.program else "is not installed"
+        return Change((), "", pending=(f"tailnet: Tailscale {what} on Windows: log in there",))
+    tags = f" as {', '.join(node.tags)}" if node.tags else ""
+    packed = base64.b64encode(secret(node.secret).encode()).decode()
+    decode = "base64 -D" if context.mac else "base64 -d"
+    options = (f"--hostname={node.name}", f"--timeout={JOIN_S}s")
+    options += (f"--advertise-tags={','.join(node.tags)}",) if node.tags else ()
+    script = f"""{_program(node)}
+mkdir -p {quote(context.state_dir)}
+key=$(umask 077; mktemp {quote(context.state_dir)}/join.XXXXXX)
+trap 'rm -f "$key"' EXIT
+trap 'exit 1' HUP INT TERM
+{decode} >"$key" <<'AGENTFLEET_KEY'
+{packed}
+AGENTFLEET_KEY
+attempt=0
+until "$tailscale" status --json >/dev/null 2>&1; do # the daemon may just have been started
+    attempt=$((attempt + 1))
+    [ "$attempt" -lt 20 ] || break
+    sleep 0.5
+done
+"$tailscale" up --auth-key=file:"$key" {words(*options)} >&2 ||
+    fail 'it could not join the tailnet; is the auth key still valid, and do the tags' \\
+        'have owners in the tailnet policy? (fleet policy)'
+{_wait_until_running()}"""
+    return Change((f"tailnet: join under the name {node.name}{tags}",), script)
+
+
+def _start(node: TailnetNode, now: Tailnet) -> Change:
+    if not node.joins:
+        return Change((), "", pending=("tailnet: Tailscale is stopped on Windows: connect there",))
+    # Without any option it keeps all settings, and asks for no key.
+    script = f'{_program(node)}\n"$tailscale" up\n{_wait_until_running()}'
+    return Change(("tailnet: connect again, it was stopped",), script)
+
+
+def _mend(node: TailnetNode, now: Tailnet) -> Change | None:
+    """Name, tags and key of a node that is up."""
+    says, script, pending = [], "", []
+    if now.name != node.name:
+        if not node.joins or (now.hostname == node.name and node.name in now.others):
+            pending.append(_wrong_name(node, now))
+        else:
+            says.append(f"tailnet: name {now.name} → {node.name}")
+            script = _rename(node)
+    if missing := set(node.tags) - set(now.tags):
+        # Tags come with a login alone, and a login needs a key.
+        pending.append(
+            f"tailnet: has not {', '.join(sorted(missing))}: give it that in the admin console, "
+            "under Machines, Edit ACL tags"
+        )
+    if now.expires and now.expires - datetime.now(UTC) < timedelta(days=node.warn_days):
+        pending.append(
+            f"tailnet: its key expires on {now.expires:%Y-%m-%d}: log in again there with "
+            "`tailscale up --force-reauth`, or disable its key expiry in the admin console"
+        )
+    return Change(tuple(says), script, pending=tuple(pending)) if says or pending else None
+
+
+def _wrong_name(node: TailnetNode, now: Tailnet) -> str:
+    if not node.joins:
+        return f"tailnet: is called {now.name}, not {node.name}: rename it in the admin console"
+    return (
+        f"tailnet: is called {now.name}, since another machine there is {node.name}: if that one "
+        "is gone, remove it in the admin console and run again"
+    )
+
+
+def _rename(node: TailnetNode) -> str:
+    """The tailnet gives a name anew only when another one is asked for."""
+    return f"""{_program(node)}
+"$tailscale" set --hostname={quote(node.name + "-renamed")}
+"$tailscale" set --hostname={quote(node.name)}"""
+
+
+def _waits(now: Tailnet) -> str:
+    if now.state == "NeedsMachineAuth":
+        return "waits to be approved in the admin console, under Machines"
+    return f"is {now.state or 'unknown'}, not running yet"
+
+
+def _program(node: TailnetNode) -> str:
+    """Shell that sets $tailscale."""
+    return f"""tailscale=
+for place in {words(*node.programs)}; do
+    if [ -x "$place" ]; then tailscale=$place; break; fi
+done
+[ -n "$tailscale" ] || fail 'tailscale is not installed'"""
+
+
+def _wait_until_running() -> str:
+    return """attempt=0
+until "$tailscale" status --json | grep -Eq '"BackendState": *"Running"'; do
+    attempt=$((attempt + 1))
+    [ "$attempt" -lt 20 ] || fail 'it is not in the tailnet; tailscale status says why'
+    sleep 0.5
+done"""
+
+
+@operation()
+def learn(
+    order: Order, learn: Learn, known: Callable[[str], tuple[str | None, str | None]]
+) -> Commands:
+    """Note the addresses that the tailnet gave this host, where they are not `known` yet."""
+    try:
+        context = order.context()
+        now = look(host, context.asked).tailnet
+        if not news(now, known(host.name)):
+            return
+        says = f"tailnet: its address is {now.ipv4}, noted in fleet.lock.yaml"
+        announce("learn", context, Change((says,), ""))
+    except Exception as error:
+        yield failure(f"{order.capability}: learn: {reason(error)}")
+        return
+    yield FunctionCommand(_learn, (now, learn), {})
+
+
+def news(now: Tailnet, known: tuple[str | None, str | None]) -> bool:
+    """Whether the node has addresses other than the known ones."""
+    return now.running and (now.ipv4, now.ipv6 or None) != known
+
+
+def _learn(state: State, host: Host, now: Tailnet, learn: Learn) -> bool:
+    try:
+        learn(host.name, now)
+    except FleetError as error:
+        logger.error(f"{host.print_prefix}{error}")
+        return False
+    # What is wanted of every host may follow from the address of one.
+    forget_all()
+    return True
