@@ -3,13 +3,14 @@
 Which hosts get which capability is said in group_data/; what a capability is, in deploys/.
 """
 
-from deploys import artifacts, base, icecream, operators, secrets, sources, tailscale
+from deploys import artifacts, base, firewall, icecream, operators, secrets, sources, tailscale
 from fleet.converge import converge, learn, take_leave
 
 converge(base)
 converge(sources)
 converge(tailscale)
 learn()
+converge(firewall)
 converge(operators)
 converge(secrets)
 converge(artifacts)

@@ -60,4 +60,5 @@ def _server(view: HostView, root: str) -> Service:
         ),
         user=USER,
         wait_for_address=view.host.addresses.tailnet or "",
+        behind_wall=True,
     )  # fmt: skip

@@ -103,9 +103,14 @@ def unavailable(view: HostView, look: Look) -> str:
     return ""
 
 
-def _users(view: HostView, built_here: bool) -> tuple[User, ...]:
+def compile_user(view: HostView) -> User:
+    """The account that other hosts' compile jobs run as."""
     home = view.settings.icecc_env_dir
-    daemon_user = User(view.settings.icecc_user, home=home, comment="icecream compile jobs")
+    return User(view.settings.icecc_user, home=home, comment="icecream compile jobs")
+
+
+def _users(view: HostView, built_here: bool) -> tuple[User, ...]:
+    daemon_user = compile_user(view)
     builder = User(view.settings.build_user, home=_build_dir(view), comment="builds from source")
     return (daemon_user, builder) if built_here else (daemon_user,)
 
@@ -149,6 +154,7 @@ def _worker(view: HostView) -> Service:
         command=tuple(command),
         path=(*role.icecc_path, "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"),
         wait_for_address=_own_address(view) if role.icecc_serves_remote else "",
+        behind_wall=role.icecc_serves_remote,
         runtime_directory="icecc",
         inputs=tuple(f"{directory}/iceccd" for directory in role.icecc_path),
         exceptions={
@@ -179,6 +185,7 @@ def _scheduler(view: HostView) -> Service:
         user=role.icecc_user,
         path=(*role.icecc_path, "/usr/sbin", "/usr/bin"),
         wait_for_address=_own_address(view),
+        behind_wall=True,
         inputs=tuple(f"{directory}/icecc-scheduler" for directory in role.icecc_path),
     )  # fmt: skip
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import plistlib
 import re
+from collections.abc import Iterator
 
 from fleet.resources import File, RunningService, Service
 from fleet.view import MANAGED, HostView
 
 LABEL_PREFIX = "org.agentfleet."
 UNIT_PREFIX = "agentfleet-"
+WALL = "wall"  # the daemon that keeps the host's firewall in force (deploys/firewall.py)
 
 # Hardening that every daemon starts from; a service loosens single lines, each with its reason.
 HARDENING = {
@@ -45,16 +47,21 @@ def daemon(view: HostView, service: Service) -> tuple[File, RunningService]:
 
 
 def _stamped(view: HostView, service: Service) -> tuple[str, ...]:
-    wait = (f"{view.settings.libexec_dir}/with-interface",) if service.wait_for_address else ()
-    return (*wait, *service.inputs)
+    return (*(helper[0] for helper in _helpers(view, service)), *service.inputs)
 
 
 def _command(view: HostView, service: Service) -> tuple[str, ...]:
-    """The command, behind the helper that waits for the address and names its interface."""
-    if not service.wait_for_address:
-        return service.command
-    helper = f"{view.settings.libexec_dir}/with-interface"
-    return (helper, service.wait_for_address, *service.command)
+    """The command behind its helpers, each of which becomes what follows it."""
+    return (*(word for helper in _helpers(view, service) for word in helper), *service.command)
+
+
+def _helpers(view: HostView, service: Service) -> Iterator[tuple[str, ...]]:
+    """What has to hold before the start: the firewall stands, an interface has the address."""
+    libexec = view.settings.libexec_dir
+    if service.behind_wall and view.host.is_mac:  # systemd binds the unit to the wall's instead
+        yield (f"{libexec}/behind-wall", LABEL_PREFIX + service.name)
+    if service.wait_for_address:
+        yield (f"{libexec}/with-interface", service.wait_for_address)
 
 
 def _stamp_command(view: HostView, service: Service, definition: str) -> tuple[str, ...]:
@@ -80,6 +87,8 @@ def _unit(view: HostView, service: Service) -> File:
         "service": service,
         "command": [_word(word, "$") for word in start],
         "stamp": [_word(word, "$") for word in _stamp_command(view, service, path)],
+        "prepare": [_word(word, "$") for word in service.prepare],
+        "wall": f"{UNIT_PREFIX}{WALL}.service",
         "environment": [_word(f"{k}={v}") for k, v in sorted(environment.items())],
         "hardening": hardening,
     }

@@ -121,6 +121,8 @@ class Service:
     `inputs` are the files whose content decides whether the running process is current.
     `wait_for_address` is an IPv4 address that an interface must hold before the start;
     `{interface}` in `command` becomes its name.
+    `prepare` is a command that has to succeed before each start (systemd). An `early` daemon
+    starts before the network does.
     `busy` is shell that succeeds while a restart would cost somebody work (see RestartPolicy).
     `behind_wall` services run only while the host's firewall stands.
     `exceptions` loosens the default hardening: directive → (value, reason).
@@ -141,6 +143,8 @@ class Service:
     inputs: tuple[str, ...] = ()
     policy: RestartPolicy = RestartPolicy.ALWAYS
     behind_wall: bool = False
+    prepare: tuple[str, ...] = ()
+    early: bool = False
     exceptions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 

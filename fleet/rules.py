@@ -22,6 +22,8 @@ Rule = Callable[[Document, FleetFile], Iterator[Problem]]
 DEFAULT_SSH_PORT = 22
 FOUNDATION = "base"  # the capability that brings what the others run on
 SCHEDULING = "icecream"  # the capability that the scheduler belongs to
+WALL = "firewall"
+BEHIND_WALL = ("artifacts", "icecream")  # whose services ask nobody who they are
 
 
 def check(document: Document, file: FleetFile) -> list[Problem]:
@@ -189,10 +191,19 @@ def _capabilities(document: Document, file: FleetFile) -> Iterator[Problem]:
                 fix = "leave out the others too, or keep it"
                 fault = f"every other capability stands on {FOUNDATION}"
                 yield document.problem(path, fault, fix)
+            elif capability == WALL and (behind := _left(BEHIND_WALL, known, host)):
+                fix = f"leave out {' and '.join(behind)} too, or keep it"
+                fault = f"services without a password stand behind the {WALL}"
+                yield document.problem(path, fault, fix)
             elif capability == SCHEDULING and name == _scheduler_name(file):
                 fix = "keep it here, or name another host as `scheduler:`"
                 fault = f"{name} runs the compile scheduler, which belongs to {SCHEDULING}"
                 yield document.problem(path, fault, fix)
+
+
+def _left(some: tuple[str, ...], known: tuple[str, ...], host: HostEntry) -> list[str]:
+    """Which of some capabilities the host gets."""
+    return [one for one in some if one in known and one not in host.without]
 
 
 def _scheduler_name(file: FleetFile) -> str | None:

@@ -6,6 +6,7 @@ capabilities = (
     "base",
     "sources",
     "tailscale",
+    "firewall",
     "operators",
     "secrets",
     "artifacts",

@@ -76,8 +76,8 @@ def _join(
     tags = f" as {', '.join(node.tags)}" if node.tags else ""
     packed = base64.b64encode(secret(node.secret).encode()).decode()
     decode = "base64 -D" if context.mac else "base64 -d"
-    options = (f"--hostname={node.name}", f"--timeout={JOIN_S}s")
-    options += (f"--advertise-tags={','.join(node.tags)}",) if node.tags else ()
+    asked = (f"--advertise-tags={','.join(node.tags)}",) if node.tags else ()
+    options = (f"--hostname={node.name}", f"--timeout={JOIN_S}s", *asked)
     script = f"""{_program(node)}
 mkdir -p {quote(context.state_dir)}
 key=$(umask 077; mktemp {quote(context.state_dir)}/join.XXXXXX)
