@@ -82,6 +82,7 @@ def _rules_file(view: HostView) -> File:
         "open": [door for door in behind if door.who is Who.ANYWHERE],
         "guarded": [door.port for door in behind if door.who is not Who.ANYWHERE],
         "rules": tuple(_rules(view, behind)),
+        "private": [door.port for door in behind if door.private],
         "trusted": tuple(dict.fromkeys(trusted)) if _is_orchestrator(view) else (),
     }
     name = "wall.pf" if mac else "wall.nft"

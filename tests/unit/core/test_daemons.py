@@ -138,3 +138,30 @@ def test_a_note_stands_in_both_and_breaks_neither() -> None:
     assert b"no-remote" in file.content
     assert plistlib.loads(file.content)["Label"] == "org.agentfleet.d"
     assert file.check == "plutil -lint -s {path}"
+
+
+def test_what_stands_behind_the_wall_starts_after_it_and_falls_with_it() -> None:
+    found = unit(behind_wall=True)
+    assert found["BindsTo"] == found["After"] == "agentfleet-wall.service"
+    # Pulled in again by the wall's next start: what was stopped with a unit does not return alone.
+    assert found["WantedBy"] == "multi-user.target agentfleet-wall.service"
+    assert "BindsTo" not in unit()
+    assert unit()["WantedBy"] == "multi-user.target"
+
+
+def test_a_mac_waits_for_the_wall_before_all_else() -> None:
+    words = job(behind_wall=True, wait_for_address="100.64.0.1")["ProgramArguments"]
+    libexec = "/usr/local/libexec/agentfleet"
+    command = words[words.index("--") + 1 :]
+    assert command[:2] == [f"{libexec}/behind-wall", "org.agentfleet.d"]
+    assert command[2:] == [f"{libexec}/with-interface", "100.64.0.1", "/usr/bin/d"]
+    assert {f"{libexec}/behind-wall", f"{libexec}/with-interface"} < set(words[: words.index("--")])
+
+
+def test_an_early_daemon_is_there_before_the_network_and_prepared() -> None:
+    file, _ = daemon(view(LINUX), service(early=True, prepare=("/usr/bin/d", "load it")))
+    lines = file.content.decode().splitlines()
+    assert "Before=network-pre.target shutdown.target" in lines
+    assert "After=network-online.target" not in lines
+    prepared = lines.index('ExecStartPre=/usr/bin/d "load it"')
+    assert prepared < lines.index("ExecStart=/usr/bin/d")

@@ -122,6 +122,13 @@ CASES: dict[str, tuple[str, str, int, str, str]] = {
         "hosts.berry.without[0]",
         "every other capability stands on base",
     ),
+    "services without a wall": (
+        "cores: 4, addresses: {lan: 10.0.0.3}",
+        "cores: 4, without: [firewall]",
+        8,
+        "hosts.berry.without[0]",
+        "services without a password stand behind the firewall",
+    ),
     "a scheduler without icecream": (
         "cores: 8",
         "cores: 8, without: [icecream]",
