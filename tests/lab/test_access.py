@@ -16,8 +16,8 @@ from fleet.lock import read_artifacts_lock
 from fleet.ssh import as_root, route
 from fleet.target import ROOT, Target, artifacts_file
 from lab.api import Lab
-from lab.hosts import host_files
 from tests.lab.runs import SHORT_WINDOW_S, Run, converge, fleet
+from tests.lab.secrecy import holding, watch_processes
 
 CANARY = "sk-ant-canary-Zq7Lw3Xv9Tn2Rk5"
 PIN = read_artifacts_lock(artifacts_file()).get(SOURCE)
@@ -166,41 +166,13 @@ def test_no_host_opens_another(lab: Lab) -> None:
                 assert "Permission denied" in done.stderr, done.stderr
 
 
-def _seen_in_processes(stop: threading.Event, found: list[str]) -> None:
-    """Watch the command lines of this machine, which the lab's hosts run on too."""
-    while not stop.is_set():
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                line = (process / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if CANARY.encode() in line:
-                found.append(line.decode(errors="replace"))
-        time.sleep(0.02)
-
-
-def _holding(lab: Lab, *extra: Path) -> set[str]:
-    """Every file of any host (logs and journals included) that holds the canary."""
-    roots = {host.name: host_files(lab.place, host.name).upper for host in lab.fleet.hosts}
-    done = subprocess.run(
-        ["grep", "-rlaF", CANARY, *map(str, roots.values()), *map(str, extra)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    files = set()
-    for line in done.stdout.splitlines():
-        for name, root in roots.items():
-            line = line.replace(str(root), f"{name}:")
-        files.add(line)
-    return files
-
-
 def test_a_secret_is_in_exactly_the_file_meant(lab: Lab, file: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_text(CANARY + "\n")
     source.chmod(0o600)
     file.write_text(f"{file.read_text()}\nsecrets: {{anthropic_api_key: 'file:{source}'}}\n")
     stop, seen = threading.Event(), list[str]()
-    watcher = threading.Thread(target=_seen_in_processes, args=(stop, seen))
+    watcher = threading.Thread(target=watch_processes, args=(CANARY, stop, seen))
     watcher.start()
     try:
         dry = converge("-vvv", "--diff", fleet_file=file, dry=True)
@@ -216,7 +188,7 @@ def test_a_secret_is_in_exactly_the_file_meant(lab: Lab, file: Path, tmp_path: P
         assert CANARY not in one.output + str(one.changes)
     assert seen == []
     time.sleep(1)  # journald writes late
-    assert _holding(lab) == {f"arch-orchestrator:{path}"}
+    assert holding(lab, CANARY) == {f"arch-orchestrator:{path}"}
     state = lab.run("arch-orchestrator", f"stat -c '%a %U' {path}; cat {path}").stdout
     assert state == f"400 root\n{CANARY}\n"
     assert converge(fleet_file=file).changes == {}
