@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from fleet.lock import (
     read_artifacts_lock,
     write_artifacts_lock,
 )
-from fleet.problems import FetchError, FleetError, Problem
+from fleet.problems import FetchError, FleetError, Problem, closest
 from fleet.progress import waiting
 from fleet.yamlfile import display
 
@@ -69,7 +69,7 @@ def pin(wish: Wish, path: Path, *, dry: bool) -> tuple[ArtifactsLock, ArtifactsL
     Both are the same when there is nothing to do. With `dry`, nothing is written or kept. Raises
     FleetError, and then lock and cache are as they were; so they are when it is interrupted.
     """
-    sources = wanted_sources(read_artifacts_lock(path).artifacts.get(wish.name), wish)
+    sources = wanted_sources(read_artifacts_lock(path), wish)
     if not dry:
         _refuse_unwritable(path)
     with cache.scratch() as scratch:
@@ -81,22 +81,27 @@ def pin(wish: Wish, path: Path, *, dry: bool) -> tuple[ArtifactsLock, ArtifactsL
         before = read_artifacts_lock(path)  # anew: a download takes long, and others pin too
         new = _settled(before.artifacts.get(wish.name), wish, found)
         after = before.with_artifact(wish.name, new)
-        if after != before and not dry:
-            _write(path, after, list(found.values()))
+        if not dry:
+            with ExitStack() as undo:
+                _keep(found.values(), undo)
+                if after != before:
+                    _write(path, after)
+                undo.pop_all()
     return before, after
 
 
-def wanted_sources(pinned: PinnedArtifact | None, wish: Wish) -> Sources:
+def wanted_sources(lock: ArtifactsLock, wish: Wish) -> Sources:
     """The sources of every platform in the wished version. Raises FleetError."""
-    if pinned is None and not wish.sources:
-        fix = "say where it is: --source ORIGIN=WHERE"
+    sources = dict(wish.sources)
+    if pinned := lock.artifacts.get(wish.name):
+        for platform, one in pinned.platforms.items():
+            moved = (_moved(source, pinned.version, platform, wish) for source in one.sources)
+            sources[platform] = sources.get(platform) or tuple(moved)
+    if not sources:
+        guess = closest(wish.name, lock.artifacts)
+        fix = f'did you mean "{guess}"? ' if guess else ""
+        fix += "say where it is: --source ORIGIN=WHERE"
         raise FleetError.of(wish.title, "is not pinned yet, and no source is given", fix)
-    platforms = pinned.platforms if pinned else {}
-    sources = {
-        platform: wish.sources.get(platform)
-        or tuple(_moved(s, str(pinned and pinned.version), platform, wish) for s in one.sources)
-        for platform, one in platforms.items()
-    } | dict(wish.sources)
     if strange := sorted(set(wish.digests) - set(sources)):
         fix = f"say --digest PLATFORM:sha256:HEX with one of: {', '.join(sorted(sources))}"
         raise FleetError.of(wish.title, f"has no platform {', '.join(strange)}", fix)
@@ -217,16 +222,17 @@ def _alarm(wish: Wish, platform: str, old: str, new: str) -> Problem:
     return Problem(f"{wish.title} ({platform})", 0, "", fault, fix)
 
 
-def _write(path: Path, lock: ArtifactsLock, found: Sequence[_Found]) -> None:
-    """Take the files into the cache, and write the lock: all of it, or nothing."""
-    with ExitStack() as undo:
-        for one in found:
-            kept = cache.kept(one.pin.sha256)
-            if not kept.exists():
-                undo.callback(kept.unlink, missing_ok=True)
-            one.file.replace(kept)
-        try:
-            write_artifacts_lock(path, lock)
-        except OSError as error:
-            raise _unwritable(path, error) from None
-        undo.pop_all()
+def _keep(found: Iterable[_Found], undo: ExitStack) -> None:
+    """Take the files into the cache; `undo` takes those that are new there out again."""
+    for one in found:
+        kept = cache.kept(one.pin.sha256)
+        if not kept.exists():
+            undo.callback(kept.unlink, missing_ok=True)
+        one.file.replace(kept)
+
+
+def _write(path: Path, lock: ArtifactsLock) -> None:
+    try:
+        write_artifacts_lock(path, lock)
+    except OSError as error:
+        raise _unwritable(path, error) from None

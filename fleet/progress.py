@@ -21,7 +21,8 @@ class Meter:
 
     def __init__(self, what: str, *, bar: bool) -> None:
         self._what, self._bar = what, bar
-        self._done, self._total = 0, None  # type: int, int | None
+        self._done = 0  # bytes
+        self._total: int | None = None
         self._drawn: tuple[Progress, TaskID] | None = None
 
     def expect(self, total: int | None) -> None:
@@ -52,10 +53,12 @@ class Meter:
         from rich import progress
         from rich.console import Console
 
+        # Package clients do not say how far they are.
+        counted = [progress.DownloadColumn()] if self._total or self._done else []
         drawn = progress.Progress(
             progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
-            progress.DownloadColumn(),
+            *counted,
             progress.TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,

@@ -68,7 +68,7 @@ def pin(
 
     What is pinned already keeps its platforms and sources; the version in their addresses is
     replaced. A new NAME needs --source. Every file is fetched from all of its sources: they must
-    give the same bytes, and those that are published (npm, apt, GitHub releases, --digest), if any.
+    give the same bytes, with the digests that npm, apt, GitHub releases and --digest state.
 
     Exit code: 0 pinned or nothing to do, 1 a source fails, or differs; then nothing is written.
     """

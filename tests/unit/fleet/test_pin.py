@@ -158,13 +158,17 @@ def test_a_digest_of_a_github_release(
 
 def test_again_is_nothing_to_do(npm: Npm, lock: Path, cache: Path, capsys: Capture) -> None:
     npm.publish("tool@1.0.0", NEW)
-    assert cli.main(NPM) == 0
+    assert cli.main([*NPM, "--digest", f"sha256:{NEW_HEX}"]) == 0
+    assert pins(lock)["any"].vouched == ("npm-integrity", "stated")
     before, inode = lock.read_bytes(), lock.stat().st_ino
     for command in (NPM, NPM[:3], [*NPM, "--dry-run"]):
         assert cli.main(command) == 0
         assert "tool 1.0.0: nothing to do\n" in capsys.readouterr().out
         assert (lock.read_bytes(), lock.stat().st_ino) == (before, inode)
     assert kept(cache) == {NEW_HEX}
+    (cache / "artifacts" / NEW_HEX).unlink()
+    assert cli.main(NPM) == 0
+    assert kept(cache) == {NEW_HEX}, "the cache has it for the next run"
 
 
 def test_a_lock_of_before_stays_until_somebody_vouches(
@@ -309,9 +313,9 @@ def test_where_the_version_is_in_an_address(old: str, address: str, new: str | N
     wish = pinning.Wish("tool", "2.0", {}, {})
     if new is None:
         with pytest.raises(FleetError, match=r"does not occur in .*\n.*--source any:o=https:"):
-            pinning.wanted_sources(lock.artifacts["tool"], wish)
+            pinning.wanted_sources(lock, wish)
     else:
-        (source,) = pinning.wanted_sources(lock.artifacts["tool"], wish)["any"]
+        (source,) = pinning.wanted_sources(lock, wish)["any"]
         assert source.url == f"https://x{new}"
 
 
@@ -321,6 +325,12 @@ def test_a_new_name_needs_a_source(lock: Path, cache: Path, capsys: Capture) -> 
         "tool 1: is not pinned yet, and no source is given\n"
         "    say where it is: --source ORIGIN=WHERE\n"
     )
+
+
+def test_a_name_that_is_nearly_one(npm: Npm, lock: Path, cache: Path, capsys: Capture) -> None:
+    npm.publish("tool@1.0.0", NEW)
+    assert cli.main(NPM) == 0
+    assert 'did you mean "tool"?' in refused(["pin", "tol", "1"], lock, cache, capsys)
 
 
 def test_a_digest_for_no_platform(npm: Npm, lock: Path, cache: Path, capsys: Capture) -> None:

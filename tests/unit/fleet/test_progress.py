@@ -57,6 +57,15 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_bar_without_numbers_when_nobody_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = terminal_for(monkeypatch)
+    with waiting("fetching it"):
+        time.sleep(0.2)
+    assert "fetching it" in terminal.getvalue()
+    assert "bytes" not in terminal.getvalue()
+
+
+@pytest.mark.usefixtures("impatient")
 def test_no_bar_where_another_program_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = terminal_for(monkeypatch)
     with waiting("fetching it", bar=False):
