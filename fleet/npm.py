@@ -11,6 +11,7 @@ from fleet.digest import Digest, from_integrity
 from fleet.lock import Voucher
 from fleet.problems import FetchError, show
 
+_OFFLINE = ("ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT")
 VIEW_S = 180.0  # npm retries by itself
 # Anything else (a tag, a range, an address) is another file tomorrow.
 _EXACT = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?")
@@ -84,6 +85,9 @@ def _failure(run: subprocess.CompletedProcess[str], spec: str) -> FetchError:
         code, summary = "", lines[-1] if lines else f"exit code {run.returncode}"
     if code in ("E404", "ETARGET"):
         return FetchError(f"npm knows no {spec}", _versions(package))
+    if code in _OFFLINE:
+        fix = "check this machine's network and npm's configuration"
+        return FetchError(f"npm says: {summary}", fix)
     if code == "ENOSPC":
         return FetchError(f"npm says: {summary}", "make room on the disk")
     return FetchError(f"npm says: {summary}", f"see what it says to: npm view {spec}")

@@ -187,7 +187,7 @@ def _believed(copy: _Copy, stated: Digest | None, what: str) -> _Copy:
     for digest in digests:
         if (found := digest_of(copy.file, digest.algorithm)) != digest.hex:
             gives = f"{_named(copy.source)} gives {digest.algorithm}:{found}"
-            fix = f"do not use this file; find out why. {_UNCHANGED}"
+            fix = f"do not use this file before you know why; {_UNCHANGED}"
             raise FleetError.of(what, f"{gives}, {digest.by} says {digest}", fix)
     return replace(copy, vouched=tuple(digest.by for digest in digests))
 

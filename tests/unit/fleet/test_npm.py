@@ -74,6 +74,13 @@ def test_what_goes_wrong(shell: str, words: str, npm: Npm, monkeypatch: pytest.M
         integrity("tool", "1.0.0")
 
 
+def test_offline_says_where_to_look(npm: Npm) -> None:
+    npm.on("view", """echo '{"error": {"code": "ENOTFOUND", "summary": "no"}}'; exit 1""")
+    with pytest.raises(FetchError) as caught:
+        integrity("tool", "1.0.0")
+    assert "network" in caught.value.fix
+
+
 def test_an_archive_that_does_not_come(npm: Npm, tmp_path: Path) -> None:
     npm.on("pack", "exit 0")
     scratch = tmp_path / "scratch"
