@@ -11,6 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -35,7 +36,8 @@ _FLEET_HEADER = """\
 _ARTIFACTS_HEADER = """\
 # What is downloaded: version, sources, SHA-256 and size in bytes, by platform ("any": the same
 # everywhere). Written by `fleet pin`, reviewed in git. All sources of one entry are the same
-# bytes; nothing that is not listed here is ever installed from the network.
+# bytes; nothing that is not listed here is ever installed from the network. `vouched` lists the
+# published digests that the bytes were compared with; [] is first-fetch trust: there was none.
 """
 
 
@@ -135,7 +137,7 @@ def read_fleet_lock(path: Path) -> FleetLock:
 
 def write_fleet_lock(path: Path, lock: FleetLock) -> None:
     """Write fleet.lock.yaml, hosts sorted, at once and whole."""
-    _write(path, _FLEET_HEADER, lock)
+    _write(path, _text(_FLEET_HEADER, lock))
 
 
 def _sha256(text: str) -> str:
@@ -156,7 +158,23 @@ def _word(text: str) -> str:
     return text
 
 
+def _npm_package(text: str) -> str:
+    """Accept a package's name; npm itself would take an address or a repository for one, too."""
+    if not re.fullmatch(r"(@[A-Za-z0-9][\w.~-]*/)?[A-Za-z0-9][\w.~-]*", text, re.ASCII):
+        raise wrong(f"{show(text)} is no npm package", "write its name: `name` or `@scope/name`")
+    return text
+
+
 Word = Annotated[str, AfterValidator(_word)]
+
+
+class Voucher(StrEnum):
+    """Who published a digest that the bytes were compared with."""
+
+    APT = "apt-index"  # signed by the archive
+    GITHUB = "github-release"
+    NPM = "npm-integrity"
+    STATED = "stated"  # by whoever pinned it
 
 
 class Source(_Fixed):
@@ -165,7 +183,14 @@ class Source(_Fixed):
     origin: Word  # who publishes it there, such as upstream or debian
     url: Annotated[str, AfterValidator(_https)] | None = None
     apt_source: Word | None = None  # Debian source package: its upstream archive
-    npm: Word | None = None  # npm package: its archive
+    npm: Annotated[str, AfterValidator(_npm_package)] | None = None  # npm package: its archive
+
+    @property
+    def place(self) -> str:
+        """Where it is, in one word: an address, `apt:PACKAGE` or `npm:PACKAGE`."""
+        if self.apt_source:
+            return f"apt:{self.apt_source}"
+        return f"npm:{self.npm}" if self.npm else str(self.url)
 
     @model_validator(mode="after")
     def _one_way(self) -> Source:
@@ -181,6 +206,7 @@ class Pin(_Fixed):
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     sha256: Annotated[str, AfterValidator(_sha256)]
     size: Annotated[int, Field(strict=True, gt=0, le=MAX_ARTIFACT)]  # bytes
+    vouched: tuple[Voucher, ...] | None = None  # empty: nobody did; None: nobody noted it
 
 
 class PinnedArtifact(_Fixed):
@@ -210,6 +236,10 @@ class ArtifactsLock(_Fixed):
 
     version: Literal[1] = 1
     artifacts: Mapping[Word, PinnedArtifact] = Field(default_factory=dict)
+
+    def with_artifact(self, name: str, pinned: PinnedArtifact) -> ArtifactsLock:
+        """Return a lock in which `pinned` is what is pinned under `name`."""
+        return ArtifactsLock(artifacts={**self.artifacts, name: pinned})
 
     def pins(self) -> Iterator[Artifact]:
         """Every pinned file."""
@@ -247,7 +277,12 @@ def read_artifacts_lock(path: Path) -> ArtifactsLock:
 
 def write_artifacts_lock(path: Path, lock: ArtifactsLock) -> None:
     """Write artifacts.lock.yaml, artifacts and platforms sorted, at once and whole."""
-    _write(path, _ARTIFACTS_HEADER, lock)
+    _write(path, artifacts_text(lock))
+
+
+def artifacts_text(lock: ArtifactsLock) -> str:
+    """Return what write_artifacts_lock writes."""
+    return _text(_ARTIFACTS_HEADER, lock)
 
 
 def _absent(path: Path) -> bool:
@@ -275,9 +310,12 @@ def _sorted(data: Any, *, depth: int = 0) -> Any:  # noqa: ANN401 - plain data o
     return {key: _sorted(value, depth=depth + 1) for key, value in pairs}
 
 
-def _write(path: Path, header: str, lock: FleetLock | ArtifactsLock) -> None:
+def _text(header: str, lock: FleetLock | ArtifactsLock) -> str:
     data = _sorted(lock.model_dump(mode="json", exclude_none=True))
-    text = header + yaml.safe_dump(data, sort_keys=False, width=1000, allow_unicode=True)
+    return header + yaml.safe_dump(data, sort_keys=False, width=1000, allow_unicode=True)
+
+
+def _write(path: Path, text: str) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:

@@ -74,6 +74,14 @@ class WrongUsageError(FleetError):
     exit_code = 64  # EX_USAGE of sysexits.h
 
 
+class FetchError(OSError):
+    """A source of a download that does not give what it should, and what to do about it."""
+
+    def __init__(self, fault: str, fix: str = "") -> None:
+        super().__init__(fault)
+        self.fix = fix
+
+
 def printable(text: str) -> str:
     """Return the text with control codes spelled out, so that no file can paint a terminal."""
     if text.isprintable():

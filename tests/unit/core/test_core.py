@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
 
 from facts.look import Look
 from facts.system import System
-from fleet import cache, settings
-from fleet.cache import obtain
+from fleet import settings
 from fleet.identity import mismatch
 from fleet.inventory import groups
 from fleet.kinds import GROUP_NAMES, Role
-from fleet.lock import Artifact, FleetLock, LockedHost, Source
+from fleet.lock import FleetLock, LockedHost
 from fleet.model import Arch, Os
 from fleet.pins import artifact
 from fleet.plan import capability, capability_name, context_of, unavailable, view_of, wanted
@@ -67,75 +65,7 @@ def test_every_kind_of_host_is_known(os: Os, arch: Arch) -> None:
     assert mismatch(host, seen) == ""
 
 
-# artifacts on this machine
-
-CONTENT = b"source"
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
-URLS = tuple(Source(origin=o, url=f"https://{o}.invalid/x") for o in ("first", "second"))
-PIN = Artifact(
-    name="x", version="1", platform="any", sources=URLS, sha256=DIGEST, size=len(CONTENT)
-)
-
-
-@pytest.fixture
-def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """What each origin serves; one that is absent cannot be reached."""
-    monkeypatch.setenv("AGENTFLEET_CACHE", str(tmp_path / "cache"))
-    served: dict[str, bytes] = {}
-
-    def fetch(source: Source, pin: Artifact, scratch: Path) -> Path:
-        if source.origin not in served:
-            raise OSError("no route to host")
-        path = scratch / "download"
-        path.write_bytes(served[source.origin])
-        return path
-
-    monkeypatch.setattr(cache, "_from_url", fetch)
-    return served
-
-
-def test_the_first_source_that_has_it(sources: dict[str, bytes]) -> None:
-    sources |= {"first": b"forged", "second": CONTENT}
-    path = obtain(PIN)
-    assert path.read_bytes() == CONTENT
-    assert path.name == DIGEST
-    sources.clear()
-    assert obtain(PIN) == path, "once is enough"
-    assert [p.name for p in path.parent.iterdir()] == [DIGEST]
-
-
-def test_a_broken_copy_is_fetched_anew(sources: dict[str, bytes]) -> None:
-    sources["first"] = CONTENT
-    obtain(PIN).write_bytes(b"rotten")
-    assert obtain(PIN).read_bytes() == CONTENT
-
-
-def test_every_failure_is_told(sources: dict[str, bytes]) -> None:
-    sources["second"] = b"forged"
-    with pytest.raises(FleetError) as caught:
-        obtain(PIN)
-    said = str(caught.value)
-    assert "first: no route to host" in said
-    assert f"second: has the digest {hashlib.sha256(b'forged').hexdigest()}" in said
-    assert f"put the file there yourself: {cache.cache_dir()}" in said
-
-
-def test_a_way_nobody_knows_is_told(sources: dict[str, bytes]) -> None:
-    npm = PIN.model_copy(update={"sources": (Source(origin="npm", npm="x"),)})
-    with pytest.raises(FleetError, match="npm: this way of fetching is not supported yet"):
-        obtain(npm)
-
-
-def test_a_download_is_cut_at_its_pinned_size(tmp_path: Path) -> None:
-    (tmp_path / "in").write_bytes(b"x" * 10)
-    with (tmp_path / "in").open("rb") as given, (tmp_path / "out").open("wb") as taken:
-        cache._copy(given, taken, 10)
-    with (
-        (tmp_path / "in").open("rb") as given,
-        (tmp_path / "out").open("wb") as taken,
-        pytest.raises(OSError, match="longer than the pinned 9 bytes"),
-    ):
-        cache._copy(given, taken, 9)
+# artifacts on a host
 
 
 def test_on_a_host_the_path_names_the_digest() -> None:

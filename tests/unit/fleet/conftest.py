@@ -1,14 +1,16 @@
-"""A small valid fleet, and a way to break it."""
+"""A small valid fleet, a way to break it, and places that downloads come from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from fleet.model import load_fleet
 from fleet.problems import FleetError, Problem
+from tests.unit.sources import Apt, Npm, Web, certificate, install_apt, install_npm, serving
 
 SMALL = """\
 version: 1
@@ -57,3 +59,44 @@ def problems(fleet_file: Path) -> Problems:
         return ()
 
     return run
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of this machine's own downloads; absent at first."""
+    path = tmp_path / "cache"
+    monkeypatch.setenv("AGENTFLEET_CACHE", str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def web(certified: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """An HTTPS server on loopback that this machine trusts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified))
+    monkeypatch.setenv("no_proxy", "*")
+    with serving(certified) as server:
+        yield server
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose programs win over the machine's."""
+    path = tmp_path / "programs"
+    path.mkdir()
+    monkeypatch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+    return path
+
+
+@pytest.fixture
+def npm(programs: Path, tmp_path: Path) -> Npm:
+    return install_npm(programs, tmp_path / "npm-registry")
+
+
+@pytest.fixture
+def apt(programs: Path, tmp_path: Path) -> Apt:
+    return install_apt(programs, tmp_path / "apt-archive")
