@@ -21,15 +21,16 @@ WHY_NOT = (
 )  # fmt: skip
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
-MAC = (f"aflab.pf.{os.getpid()}.mac", "utun4", ("100.64.77.112", "fd7a:115c:a1e0:4d::112"))
+PREFIX = "aflab.pf."
+MAC = (f"{PREFIX}{os.getpid()}.mac", "utun4", ("100.64.77.112", "fd7a:115c:a1e0:4d::112"))
 PEERS = {  # one namespace with two addresses of each family: the orchestrator's, a stranger's
     "orchestrator": ("100.64.77.100", "fd7a:115c:a1e0:4d::100"),
     "stranger": ("100.64.77.66", "fd7a:115c:a1e0:4d::66"),
 }
-PEER = (f"aflab.pf.{os.getpid()}.peer", "eth0", tuple(a for pair in PEERS.values() for a in pair))
+PEER = (f"{PREFIX}{os.getpid()}.peer", "eth0", tuple(a for pair in PEERS.values() for a in pair))
 PORTS = (22, 80, 3284, 10245)
 NOBODY = 65534
-SILENCE = 0.7  # seconds without an answer that count as none
+SILENCE = 1.0  # seconds without an answer that count as none
 
 SERVE = """
 import selectors, socket, sys
@@ -42,10 +43,13 @@ for family, everywhere in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))
         server.bind((everywhere, port))
         server.listen()
         ready.register(server, selectors.EVENT_READ, "server")
+ready.register(sys.stdin, selectors.EVENT_READ, "parent")
 print("ready", flush=True)
 while True:
     for key, _ in ready.select():
-        if key.data == "server":
+        if key.data == "parent":
+            sys.exit()
+        elif key.data == "server":
             ready.register(key.fileobj.accept()[0], selectors.EVENT_READ, "client")
         elif data := key.fileobj.recv(100):
             key.fileobj.sendall(data)
@@ -105,10 +109,19 @@ def plug(namespace: str, interface: str, addresses: tuple[str, ...]) -> None:
         run(*inside(namespace, "ip", "link", "set", name, "up"))
 
 
+def sweep() -> None:
+    """Remove namespaces of this run, and of runs that were killed."""
+    for path in Path("/run/netns").glob(f"{PREFIX}*"):
+        owner = path.name.removeprefix(PREFIX).split(".")[0]
+        if owner == str(os.getpid()) or not Path("/proc", owner).exists():
+            subprocess.run(["ip", "netns", "del", path.name], capture_output=True, check=False)
+
+
 @pytest.fixture(scope="module")
 def network() -> Iterator[None]:
     """A Mac and its peers on one wire, each with servers on PORTS."""
     servers: list[subprocess.Popen[str]] = []
+    sweep()
     try:
         for namespace, _, _ in (MAC, PEER):
             run("ip", "netns", "add", namespace)
@@ -117,7 +130,8 @@ def network() -> Iterator[None]:
         for end in (MAC, PEER):
             plug(*end)
             command = inside(end[0], sys.executable, "-c", SERVE, *map(str, PORTS))
-            servers.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            pipe = subprocess.PIPE
+            servers.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
         for server in servers:
             assert server.stdout
             assert server.stdout.readline() == "ready\n"
@@ -128,8 +142,7 @@ def network() -> Iterator[None]:
         for server in servers:
             server.kill()
             server.communicate()
-        for namespace, _, _ in (MAC, PEER):
-            subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)
+        sweep()
 
 
 class Mac:
