@@ -135,6 +135,26 @@ def test_what_a_reboot_brings_back(lab: Lab) -> None:
     lab.run(host, f"launchctl enable {TARGET}; rm {PLIST}")
 
 
+def test_pf_filters_until_the_reboot(lab: Lab) -> None:
+    host = mac(lab)
+    peer = next(one.name for one in lab.hosts if one.name != host and not one.emulated)
+    knock = f"nc -z -w 3 {host} 7777"
+    rules, anchor = "/etc/pf.anchors/standin", "com.apple/standin"
+    lab.run(host, f"echo 'block return in proto tcp from any to any port 7777' > {rules}")
+    lab.run(host, "nc -lk 0.0.0.0 7777 > /dev/null 2>&1 < /dev/null &")
+    until(lambda: status(lab, peer, knock) == 0)
+    lab.run(host, f"pfctl -a {anchor} -f {rules} && pfctl -E")
+    assert status(lab, peer, knock) == 1
+    lab.run(host, f"pfctl -a {anchor} -F all")
+    assert status(lab, peer, knock) == 0
+    lab.run(host, f"pfctl -a {anchor} -f {rules}")
+    lab.poweroff(host)
+    lab.poweron(host)
+    until(lambda: 'anchor "com.apple/*" all' in lab.run(host, "pfctl -sr").stdout.splitlines())
+    assert lab.run(host, f"pfctl -a {anchor} -sr; rm {rules}").stdout == ""
+    assert "7777" not in lab.run(host, "/opt/standin/libexec/nft list ruleset").stdout
+
+
 def test_a_user_made_by_dscl_is_one(lab: Lab) -> None:
     host = mac(lab)
     lab.run(host, "for pair in 'UniqueID 398' 'PrimaryGroupID 20' 'UserShell /bin/sh'; do "

@@ -2,6 +2,7 @@
 
 import os
 import plistlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -13,6 +14,7 @@ from lab.standins.macos.darwin import launchctl, launchd, spawn
 from lab.standins.macos.darwin.common import ToolError, edit_state
 from lab.standins.macos.darwin.launchd import Launchd
 
+STANDIN = Path(__file__).parents[3] / "lab/standins/macos/root"
 LABEL = "org.example.web"
 TARGET = f"system/{LABEL}"
 
@@ -168,6 +170,14 @@ def test_boot_loads_what_is_sound(
     refused = launchd.boot(Launchd(tmp_path))
     assert Launchd(tmp_path).labels() == [LABEL]
     assert len(refused) == 3
+
+
+def test_boot_loads_the_systems_jobs_but_sshd(tmp_path: Path, systemd: Systemd) -> None:
+    system = "System/Library/LaunchDaemons"
+    shutil.copytree(STANDIN / system, tmp_path / system)
+    assert launchd.boot(Launchd(tmp_path)) == []
+    assert Launchd(tmp_path).labels() == ["com.apple.pfctl"]
+    assert not any(launchd.SSHD_SOCKET in call and "start" in call for call in systemd.calls)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from lab.standins.macos.darwin import (
     defaults,
     ifconfig,
     newsyslog,
-    pfctl,
     plutil,
     pmset,
     scutil,
@@ -161,20 +160,6 @@ def test_newsyslog_reads_the_fleets_lines(
     config.write_text("/var/log/web.log 640 5\n")
     with pytest.raises(ToolError, match="missing fields"):
         newsyslog.main(["-n"], tmp_path)
-
-
-def test_pfctl_remembers_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rules = tmp_path / "pf.conf"
-    rules.write_text('if = "utun4"\nset skip on lo0\nblock in \\\n  on $if\npass out all\n')
-    assert pfctl.main(["-q", "-a", "agentfleet", "-E", "-f", str(rules)], tmp_path) == 0
-    assert capsys.readouterr().err == "pf enabled\nToken : 1\n"
-    pfctl.main(["-q", "-a", "agentfleet", "-sr"], tmp_path)
-    assert capsys.readouterr().out == "block in on $if\npass out all\n"
-    pfctl.main(["-q", "-s", "info"], tmp_path)
-    assert capsys.readouterr().out.startswith("Status: Enabled")
-    rules.write_text("block in\nblok out\n")
-    with pytest.raises(ToolError, match=r"pf\.conf:2: syntax error"):
-        pfctl.main(["-q", "-n", "-f", str(rules)], tmp_path)
 
 
 def test_names_and_the_application_firewall(

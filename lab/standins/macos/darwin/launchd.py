@@ -10,11 +10,12 @@ from .common import HIDDEN, edit_state, hidden, read_state, write_atomic
 from .jobs import InvalidJobError, Job, check_owner, parse_job, read_job, render_timer, render_unit
 from .jobs import unit_name as unit_of
 
+SYSTEM_DAEMONS: Final = "System/Library/LaunchDaemons"
 DAEMONS: Final = "Library/LaunchDaemons"
 OVERRIDES: Final = "var/db/com.apple.xpc.launchd/disabled.plist"
 SSHD: Final = "com.openssh.sshd"
 SSHD_SOCKET: Final = "standin-sshd.socket"
-SSHD_PLIST: Final = "/System/Library/LaunchDaemons/ssh.plist"
+SSHD_PLIST: Final = f"/{SYSTEM_DAEMONS}/ssh.plist"
 
 
 @dataclass(frozen=True)
@@ -179,10 +180,13 @@ class Launchd:
 
 
 def boot(launchd: Launchd) -> list[str]:
-    """Load every property list in /Library/LaunchDaemons, as launchd does at boot."""
+    """Load every property list of the system and the machine, as launchd does at boot."""
     admitted: list[Job] = []
     refused: list[str] = []
-    for path in sorted((launchd.root / DAEMONS).glob("*.plist")):
+    places = (launchd.root / SYSTEM_DAEMONS, launchd.root / DAEMONS)
+    for path in (path for place in places for path in sorted(place.glob("*.plist"))):
+        if path == launchd.root / SSHD_PLIST.lstrip("/"):
+            continue  # its socket is up from the start
         try:
             job = launchd.admit(path)
             if job.label in {other.label for other in admitted}:

@@ -1,122 +1,264 @@
-"""pfctl: remembers rules and whether pf is enabled. It filters nothing."""
+"""pfctl: loads pf's rules, and has the kernel filter as they say; see pfparse and pfnft."""
 
 import getopt
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .common import EX_USAGE, ToolError, edit_state, is_root, out, read_state, warn
+from .common import EX_USAGE, ToolError, edit_state, hidden, is_root, out, warn, write_atomic
+from .pfnft import render
+from .pfparse import PfError, parse
+from .pfrules import MAIN, NOTHING, Ruleset, address, alive, children
+from .pfwords import ANCHOR
 
 STATE: Final = "run/standin/pf.json"  # pf forgets everything at a reboot
+FILTER: Final = "run/standin/pf.nft"  # what was loaded last, to look at
 ALTQ: Final = "No ALTQ support in kernel\nALTQ related functions disabled"
-KEYWORDS: Final = (
-    "pass", "block", "match", "anchor", "load", "set", "table", "scrub", "nat", "rdr", "binat",
-    "no", "antispoof", "nat-anchor", "rdr-anchor", "scrub-anchor", "dummynet-anchor", "include",
-)  # fmt: skip
-NOT_RULES: Final = ("set", "table", "load", "include")
-MAIN: Final = ""  # the name of the main ruleset among the anchors
+FLUSHES: Final = (
+    "pfctl: Use of -f option, could result in flushing of rules\n"
+    "present in the main ruleset added by the system at startup.\n"
+    "See /etc/pf.conf for further details.\n"
+)
+NOT_LOADED: Final = "pfctl: Syntax error in config file: pf rules not loaded"
+SHOWN: Final = ("rules", "Anchors", "info", "Tables", "References")
+FLUSHED: Final = ("rules", "states", "Tables", "all")
+CHANGING: Final = {"-d", "-F", "-f", "-e", "-E", "-X"}
+DAY: Final = 86400
+Options = dict[str, str]
+Note = Callable[[str], None]
+
+
+@dataclass
+class Pf:
+    """What the kernel would remember."""
+
+    enabled: bool
+    references: list[dict[str, int]]  # of -E: token, pid, time
+    flushes: int  # of all states
+    rulesets: dict[str, Ruleset]  # by anchor
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> "Pf":
+        """As the state file keeps it; rulesets in pf's own words."""
+        kept = state.get("rulesets", {})
+        rulesets = {
+            name: parse("".join(f"{line}\n" for line in lines), STATE, name)
+            for name, lines in kept.items()
+        }
+        return cls(
+            state.get("enabled", False),
+            state.get("references", []),
+            state.get("flushes", 0),
+            rulesets,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """For the state file."""
+        return {
+            "enabled": self.enabled,
+            "references": self.references,
+            "flushes": self.flushes,
+            "rulesets": {name: ruleset.lines() for name, ruleset in self.rulesets.items()},
+        }
+
+    def filter(self) -> str:
+        """What nft has to load."""
+        return render(self.rulesets if self.enabled else {}, self.flushes)
 
 
 def main(argv: list[str], root: Path) -> int:
-    """`pfctl [-nqveEdX] [-a ANCHOR] [-f FILE] [-F WHAT] [-s WHAT]`."""
-    try:
-        pairs, _ = getopt.getopt(argv, "a:AdeEf:F:k:K:nNOqrRs:t:T:vX:")
-    except getopt.GetoptError as error:
-        raise ToolError(f"pfctl: illegal option -- {error.opt}") from error
-    options = dict(pairs)
-    if {"-t", "-T", "-k", "-K"} & set(options):
-        raise ToolError("pfctl (stand-in): tables and states are not covered", EX_USAGE)
+    """`pfctl [-nqvdeE] [-X TOKEN] [-a ANCHOR] [-f FILE] [-F WHAT] [-s WHAT] [-t TABLE -T show]`."""
+    options = read_options(argv)
     if not is_root() and root == Path("/"):
         raise ToolError("pfctl: /dev/pf: Permission denied")
-    if "-q" not in options:
-        warn(ALTQ)
+    note: Note = silent if "-q" in options else warn
+    note(ALTQ)
     anchor = options.get("-a", MAIN)
-    rules = parse(options["-f"]) if "-f" in options else None
+    if "-f" in options and anchor == MAIN:
+        note(FLUSHES)
+    loaded = load(options["-f"], anchor) if "-f" in options else {}
     if "-n" in options:
         return 0
     with edit_state(root / STATE) as state:
-        change(state, anchor, rules, options)
-    if "-s" in options:
-        show(read_state(root / STATE), anchor, options["-s"])
+        pf = Pf.of(state)
+        already = run(pf, anchor, loaded, options, note)
+        if CHANGING & set(options):
+            apply(pf.filter(), root)
+        state.clear()
+        state.update(pf.state())
+    if already:  # a fault, but what came before it has happened
+        raise ToolError("pfctl: pf already enabled")
     return 0
 
 
-def parse(file: str) -> list[str]:
-    """The rules of a file, lines joined, macros as written; a fault names file and line."""
+def silent(_line: str) -> None:
+    """With -q nothing is noted, not even -E's token."""
+
+
+def read_options(argv: list[str]) -> Options:
+    """The options; those that are not covered are refused."""
     try:
-        text = Path("/dev/stdin" if file == "-" else file).read_text()
-    except OSError as error:
-        raise ToolError(f"pfctl: {file}: {error.strerror}\n"
-                    "pfctl: cannot open the main config file!: "
-                    f"{error.strerror}") from error  # fmt: skip
-    found, pending, start = [], "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        start = start if pending else number
-        line = line.partition("#")[0].rstrip()
-        if line.endswith("\\"):
-            pending += line[:-1] + " "
-            continue
-        whole, pending = " ".join((pending + line).split()), ""
-        if whole and not valid(whole):
-            raise ToolError(f"{file}:{start}: syntax error\n"
-                        "pfctl: Syntax error in config file: pf rules not loaded")  # fmt: skip
-        if whole:
-            found.append(whole)
+        pairs, rest = getopt.getopt(argv, "a:AdeEf:F:k:K:nNOqrRs:t:T:vX:")
+    except getopt.GetoptError as error:
+        raise ToolError(f"pfctl: illegal option -- {error.opt}") from error
+    options = dict(pairs)
+    anchor = options.get("-a", MAIN)
+    if (
+        rest
+        or {"-A", "-k", "-K", "-N", "-O", "-R"} & set(options)
+        or options.get("-T", "show") != "show"
+        or ("-t" in options) != ("-T" in options)
+        or (anchor and not ANCHOR.fullmatch(anchor))
+        or "*" in anchor
+    ):
+        raise ToolError(f"pfctl (stand-in): {' '.join(argv)}: not covered", EX_USAGE)
+    for option, known in (("-s", SHOWN), ("-F", FLUSHED)):
+        if option in options:
+            options[option] = whole(option, options[option], known)
+    return options
+
+
+def whole(option: str, word: str, known: tuple[str, ...]) -> str:
+    """The word of which a beginning was given."""
+    for candidate in known:
+        if word and candidate.startswith(word):
+            return candidate
+    raise ToolError(f"pfctl (stand-in): {option} {word} is not covered", EX_USAGE)
+
+
+def load(file: str, anchor: str) -> dict[str, Ruleset]:
+    """The rulesets that a file brings: its own, and those of its `load anchor` lines."""
+    try:
+        found = {anchor: parse(read(file), "stdin" if file == "-" else file, anchor)}
+        for name, path in found[anchor].loads.items():
+            found[name] = parse(read(path), path, name)
+    except PfError as error:
+        raise ToolError(f"{error}\n{NOT_LOADED}") from error
     return found
 
 
-def valid(line: str) -> bool:
-    """A known keyword, a macro, or the closing of one; what follows is not understood."""
-    word = line.split()[0]
-    macro = "=" in line and line.partition("=")[0].strip().isidentifier()
-    balanced = all(line.count(a) == line.count(b) for a, b in ("{}", "()", "<>"))
-    return balanced and line.count('"') % 2 == 0 and (macro or word in KEYWORDS)
+def read(file: str) -> str:
+    """The text of a file, or of stdin."""
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text()
+    except OSError as error:
+        raise ToolError(
+            f"pfctl: {file}: {error.strerror}\n"
+            f"pfctl: cannot open the main config file!: {error.strerror}"
+        ) from error
 
 
-def change(
-    state: dict[str, Any], anchor: str, rules: list[str] | None, opts: dict[str, str]
-) -> None:
-    """Apply the changing options to the remembered state."""
-    anchors = state.setdefault("anchors", {})
-    if "-F" in opts:
-        anchors.pop(anchor, None)
-    if rules is not None:
-        anchors[anchor] = rules
-    if "-e" in opts:
-        if state.get("enabled"):
-            raise ToolError("pfctl: pf already enabled")
-        state["enabled"] = True
-        warn("pf enabled")
-    if "-E" in opts:
-        state["enabled"], state["tokens"] = True, state.get("tokens", 0) + 1
-        warn(f"pf enabled\nToken : {state['tokens']}")
-    if "-X" in opts:
-        state["tokens"] = max(0, state.get("tokens", 0) - 1)
-        state["enabled"] = state["tokens"] > 0
-    if "-d" in opts:
-        if not state.get("enabled"):
-            raise ToolError("pfctl: pf not enabled")
-        state["enabled"] = False
-        warn("pf disabled")
+def run(pf: Pf, anchor: str, loaded: dict[str, Ruleset], options: Options, note: Note) -> bool:
+    """Do what the options say, in pfctl's own order; whether -e found pf enabled already."""
+    if "-d" in options or "-X" in options:
+        disable(pf, options.get("-X"), note)
+    if "-s" in options:
+        show(pf, anchor, options["-s"], "-v" in options)
+    if "-F" in options:
+        flush(pf, anchor, options["-F"], note)
+    if "-T" in options:
+        show_table(pf, anchor, options["-t"])
+    pf.rulesets.update(loaded)
+    already = "-e" in options and pf.enabled
+    if "-e" in options and not already:
+        pf.enabled = True
+        note("pf enabled")
+    if "-E" in options and not already:
+        enable_for(pf, note)
+    return already
 
 
-def show(state: dict[str, Any], anchor: str, what: str) -> None:
-    """`-s info|rules|Anchors|References`, also by the first letter."""
-    anchors = state.get("anchors", {})
-    rules = [line for line in anchors.get(anchor, []) if is_rule(line)]
-    if what.startswith("i"):
-        word = "Enabled" if state.get("enabled") else "Disabled"
-        out(f"Status: {word} for 0 days 00:00:01           Debug: Urgent")
-    elif what.startswith("r"):
-        out(*rules)
-    elif what.startswith("A"):
-        out(*(f"  {name}" for name in sorted(anchors) if name))
-    elif what.startswith("R"):
-        out(f"TOKENS: {state.get('tokens', 0)}")
+def disable(pf: Pf, token: str | None, note: Note) -> None:
+    """`-d`, and `-X TOKEN`, which disables pf when it gives back the last reference."""
+    if not pf.enabled:
+        raise ToolError("pfctl: pf not enabled")
+    left = [ref for ref in pf.references if token is not None and str(ref["token"]) != token]
+    if token is not None and len(left) == len(pf.references):
+        raise ToolError("pfctl: pf: token invalid")
+    pf.references, pf.enabled = left, bool(left)
+    more = f"disable request successful. {len(left)} more pf enable reference(s) remaining"
+    note(f"{more}, pf still enabled." if left else "pf disabled")
+
+
+def enable_for(pf: Pf, note: Note) -> None:
+    """`-E`: pf stays enabled until this reference, too, is given back."""
+    token = secrets.randbits(64)
+    pf.enabled = True
+    pf.references.insert(0, {"token": token, "pid": os.getpid(), "time": int(time.time())})
+    note(f"pf enabled\nToken : {token}")
+
+
+def flush(pf: Pf, anchor: str, what: str, note: Note) -> None:
+    """`-F`: of one ruleset only; other anchors keep theirs. States belong to the main one."""
+    ruleset = pf.rulesets.pop(anchor, Ruleset())
+    if what in ("rules", "all"):
+        ruleset.items = []
+        note("rules cleared")
+    if what in ("Tables", "all"):
+        note(f"{len(ruleset.tables)} tables deleted.")
+        ruleset.tables = {}
+    if what == "states" or (what == "all" and anchor == MAIN):
+        pf.flushes += 1
+        note("states cleared")
+    if what == "all" and anchor == MAIN:
+        ruleset.skip = []
+        note("pf: interface flags reset")
+    if ruleset != NOTHING:
+        pf.rulesets[anchor] = ruleset
+
+
+def apply(text: str, root: Path) -> None:
+    """Have the kernel filter so; on another root only the text is written."""
+    write_atomic(root / FILTER, text.encode())
+    if root != Path("/"):
+        return
+    done = hidden("nft", "-f", str(root / FILTER))
+    if done.returncode:
+        raise ToolError(f"pfctl (stand-in): nft refuses {root / FILTER}\n{done.stderr.rstrip()}")
+
+
+def show(pf: Pf, anchor: str, what: str, verbose: bool) -> None:
+    """`-s`: what is loaded."""
+    if what == "rules":
+        out(*pf.rulesets.get(anchor, NOTHING).rules())
+    elif what == "Anchors":
+        show_anchors(pf, anchor, verbose)
+    elif what == "Tables":
+        out(*alive(pf.rulesets, anchor))
+    elif what == "info":
+        status = "Enabled for 0 days 00:00:01" if pf.enabled else "Disabled"
+        out(f"Status: {status:<37} Debug: Urgent")
+    elif not pf.references:
+        out("No pf starter references held")
     else:
-        raise ToolError(f"pfctl (stand-in): -s {what} is not covered", EX_USAGE)
+        show_references(pf)
 
 
-def is_rule(line: str) -> bool:
-    """Whether -sr would show the line: no options, tables, macros."""
-    word = line.split()[0]
-    return word in KEYWORDS and word not in NOT_RULES
+def show_anchors(pf: Pf, anchor: str, verbose: bool) -> None:
+    """The anchors right below one; with -v all below it."""
+    for name in children(pf.rulesets, anchor):
+        out(f"  {name}")
+        if verbose:
+            show_anchors(pf, name, verbose)
+
+
+def show_references(pf: Pf) -> None:
+    """Who enabled pf with -E."""
+    out("TOKENS:", f"{'PID':<8} {'Process Name':<28} {'TOKEN':<24} TIMESTAMP")
+    for ref in pf.references:
+        days, seconds = divmod(max(0, int(time.time()) - ref["time"]), DAY)
+        age = f"{days} days {time.strftime('%H:%M:%S', time.gmtime(seconds))}"
+        out(f"{ref['pid']:<8} {'pfctl':<28} {ref['token']:<24} {age}")
+
+
+def show_table(pf: Pf, anchor: str, name: str) -> None:
+    """`-t TABLE -T show`."""
+    table = alive(pf.rulesets, anchor).get(name)
+    if table is None:
+        raise ToolError("pfctl: Table does not exist.")
+    out(*(f"   {address(entry)}" for entry in table.addresses))
