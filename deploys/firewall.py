@@ -27,6 +27,7 @@ from fleet.resources import (
 from fleet.schema import TAILNET_IPV4
 from fleet.view import HostView
 
+ANCHOR = "com.apple/agentfleet"  # Apple's own main rules evaluate every anchor below com.apple
 WATCH_S = 10  # between two looks of the watcher: rules that vanish are back within that time
 _FAMILIES = {True: ("inet", "inet6"), False: ("ip", "ip6")}  # pf's words, and nft's
 
@@ -86,7 +87,7 @@ def _rules_file(view: HostView) -> File:
         "trusted": tuple(dict.fromkeys(trusted)) if _is_orchestrator(view) else (),
     }
     name = "wall.pf" if mac else "wall.nft"
-    check = "pfctl -n -f {path} 2>/dev/null" if mac else "nft -c -f {path}"
+    check = f"pfctl -a {ANCHOR} -n -f {{path}} 2>/dev/null" if mac else "nft -c -f {path}"
     return view.file(
         f"{view.settings.config_dir}/{name}", f"firewall/{name}.j2", check=check, values=values
     )
@@ -124,7 +125,7 @@ def _sources(view: HostView, who: Who, version: int) -> str:
 
 
 def _script(view: HostView, rules_file: str) -> File:
-    values = {"rules_file": rules_file, "watch_s": WATCH_S}
+    values = {"rules_file": rules_file, "watch_s": WATCH_S, "anchor": ANCHOR}
     return view.file(
         f"{view.settings.libexec_dir}/wall",
         "firewall/wall.sh.j2",
@@ -153,7 +154,7 @@ def _watcher(view: HostView, script: str) -> Service:
 def _guard(view: HostView, rules: File, script: File, definition: File) -> Guard:
     """The old wall comes back; where there was none, there is none again."""
     if view.host.is_mac:
-        gone = "pfctl -a com.apple/agentfleet -F rules 2>/dev/null"
+        gone = f"pfctl -a {ANCHOR} -F rules 2>/dev/null"
     else:
         unit = definition.path.rpartition("/")[2]
         gone = f"systemctl stop {unit}; nft delete table inet agentfleet; systemctl daemon-reload"
