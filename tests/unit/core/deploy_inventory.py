@@ -1,5 +1,7 @@
 """pyinfra hosts that only pretend, under names of the golden fleet; used by test_deploy."""
 
+import json
+import os
 from functools import cache
 
 import fleet.converge
@@ -7,6 +9,8 @@ from fleet.plan import view_of
 from fleet.view import HostView
 
 RAISES = "@fake/rpi3"
+PROGRAM = "/usr/bin/tailscale"
+JOINED = os.environ.get("JOINED", "").split()  # names of hosts that are in the tailnet already
 
 
 @cache
@@ -19,11 +23,24 @@ def _view(name: str) -> HostView:
 fleet.converge._view = _view
 
 
+def _status(name: str) -> str:
+    """What Tailscale says of a host that is up, just as the lock knows it."""
+    view = fleet.converge._view(name)
+    addresses = [view.host.addresses.tailnet, view.host.addresses.tailnet6]
+    node = {
+        "DNSName": f"{name}.example.ts.net.",
+        "TailscaleIPs": addresses,
+        "Tags": [view.settings.tailnet_tag],
+    }
+    return json.dumps({"BackendState": "Running", "Self": node})
+
+
 def _host(name: str, machine: str, distribution: str) -> tuple[str, dict[str, object]]:
     """A host on which nothing is there yet."""
     addresses = "\n".join(
         f"address {h.addresses.tailnet}" for h in fleet.converge._target().fleet.hosts
     )
+    joined = (f"program {PROGRAM}", _status(name)) if name in JOINED else ()
     look = f"""@@agentfleet-probe system
 kernel=Linux
 machine={machine}
@@ -39,6 +56,8 @@ busy
 @@agentfleet-probe values
 hostname\tlocalhost
 ssh passwords\trefused
+@@agentfleet-probe tailnet
+{chr(10).join(joined)}
 @@agentfleet-probe end"""
     answers = {"sh -s": look.splitlines()}
     return f"@fake/{name}", {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": answers}

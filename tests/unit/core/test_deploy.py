@@ -15,10 +15,13 @@ from typing import Any
 from fleet.target import ROOT
 from tests.golden import FLEET
 
+KEY = "a-key-that-lets-hosts-in"
+
 
 @cache
-def dry_run() -> tuple[list[Mapping[str, Any]], str]:
-    """The plan, and what was said on the way."""
+def dry_run(**environment: str) -> tuple[list[Mapping[str, Any]], str]:
+    """The plan, and what was said on the way; the auth key is there unless it is said otherwise."""
+    said = {"FLEET_FILE": str(FLEET), "FLEET_TARGET": "real", "TS_AUTH_KEY": KEY}
     run = subprocess.run(
         [
             Path(sys.executable).with_name("pyinfra"),
@@ -28,7 +31,7 @@ def dry_run() -> tuple[list[Mapping[str, Any]], str]:
             "--json",
         ],
         cwd=ROOT,
-        env={**os.environ, "FLEET_FILE": str(FLEET), "FLEET_TARGET": "real"},
+        env={**os.environ, **said, **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -38,8 +41,9 @@ def dry_run() -> tuple[list[Mapping[str, Any]], str]:
     return json.loads(plan)["plan"], run.stdout + run.stderr
 
 
-def steps(host: str) -> list[str]:
-    return [op["name"] for op in dry_run()[0] if f"@fake/{host}" in op["hosts_with_change"]]
+def steps(host: str, **environment: str) -> list[str]:
+    plan, _ = dry_run(**environment)
+    return [op["name"] for op in plan if f"@fake/{host}" in op["hosts_with_change"]]
 
 
 def test_every_operation_is_one_of_its_own() -> None:
@@ -55,6 +59,9 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "base: files",
         "base: settings",
         "base: services",
+        "tailscale: packages",
+        "tailscale: services",
+        "tailscale: tailnet",
         "operators: guard",
         "operators: files",
         "secrets: files",
@@ -72,6 +79,7 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
     ]
     orchestrators = ("secrets: ", "artifacts: ", "icecream: builds")
     others = [step for step in steps("arch-orchestrator") if not step.startswith(orchestrators)]
+    others.insert(others.index("tailscale: packages"), "sources: files")
     assert steps("rpi1") == others
 
 
@@ -92,3 +100,14 @@ def test_what_would_change_is_said_once() -> None:
     _, said = dry_run()
     assert len(re.findall(r"\[@fake/rpi1\] +base: package git: install with apt", said)) == 1
     assert "hostname: localhost → rpi1" in said
+
+
+def test_without_the_auth_key_exactly_the_host_that_must_log_in_fails() -> None:
+    """Before anything is changed there; a host that is up needs none."""
+    told = {"TS_AUTH_KEY": "", "JOINED": "arch-orchestrator"}
+    assert steps("rpi1", **told) == []
+    _, said = dry_run(**told)
+    assert re.search(r"\[@fake/rpi1\] +base: .*secrets.tailscale_auth_key: rpi1 needs this", said)
+    assert "export TS_AUTH_KEY" in said
+    known = [step for step in steps("arch-orchestrator") if step != "tailscale: tailnet"]
+    assert steps("arch-orchestrator", **told) == known
