@@ -36,11 +36,12 @@ def learn(target: Target, name: str, now: Tailnet) -> None:
 
 
 def _place(name: str, now: Tailnet) -> LockedTailnet:
+    """The addresses alone: they stay a node's own, while its name there may change."""
     try:
-        return LockedTailnet(ipv4=now.ipv4, ipv6=now.ipv6 or None, name=now.dns_name or None)
+        return LockedTailnet(ipv4=now.ipv4, ipv6=now.ipv6 or None)
     except ValueError:
-        fault = f"{name} says that it is {now.dns_name} at {now.ipv4} {now.ipv6}".rstrip()
-        fix = "these are no addresses of a tailnet; see `tailscale status` there"
+        fault = f"{name} says that its addresses are {now.ipv4} {now.ipv6}".rstrip()
+        fix = "these are none of a tailnet's; see `tailscale status` there"
         raise FleetError.of("fleet.lock.yaml", fault, fix) from None
 
 
