@@ -276,3 +276,21 @@ def test_a_bare_host_differs_in_everything() -> None:
             said = "\n".join(differences(view, _bare(view, manager)))
             for file in files_of(view):
                 assert f"file {file.path}: create" in said, name
+            joins = f"tailnet: join under the name {name}"
+            assert (joins in said) is not name.startswith("windows-")
+
+
+def test_an_address_that_is_not_known_yet_is_a_difference() -> None:
+    view = views()["rpi1"]
+    for address, new in (("100.101.0.9", True), (view.host.addresses.tailnet or "", False)):
+        node = Tailnet(
+            "/usr/bin/tailscale",
+            state="Running",
+            dns_name="rpi1.example.ts.net",
+            ipv4=address,
+            ipv6=view.host.addresses.tailnet6 or "",
+            tags=("tag:pi",),
+        )
+        found = differences(view, replace(_bare(view, Manager.APT), tailnet=node))
+        said = [line for line in found if line.startswith("tailnet: ")]
+        assert said == [f"tailnet: its address is {address}, a run learns it"] * new

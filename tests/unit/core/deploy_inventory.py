@@ -5,12 +5,16 @@ import os
 from functools import cache
 
 import fleet.converge
+from facts.tailnet import Tailnet
+from fleet import learned
 from fleet.plan import view_of
+from fleet.target import Target
 from fleet.view import HostView
 
 RAISES = "@fake/rpi3"
 PROGRAM = "/usr/bin/tailscale"
-JOINED = os.environ.get("JOINED", "").split()  # names of hosts that are in the tailnet already
+# Name → number in its address, of hosts that are in the tailnet already.
+JOINED = dict(word.split("=") for word in os.environ.get("JOINED", "").split())
 
 
 @cache
@@ -20,17 +24,22 @@ def _view(name: str) -> HostView:
     return view_of(fleet.converge._target(), name.removeprefix("@fake/"))
 
 
+def _learn(target: Target, name: str, now: Tailnet) -> None:
+    _really_learn(target, name.removeprefix("@fake/"), now)
+
+
+_really_learn = learned.learn
 fleet.converge._view = _view
+learned.learn = _learn
 
 
 def _status(name: str) -> str:
-    """What Tailscale says of a host that is up, just as the lock knows it."""
-    view = fleet.converge._view(name)
-    addresses = [view.host.addresses.tailnet, view.host.addresses.tailnet6]
+    """What Tailscale says of a host that is up under its name, with its tags."""
+    number = JOINED[name]
     node = {
         "DNSName": f"{name}.example.ts.net.",
-        "TailscaleIPs": addresses,
-        "Tags": [view.settings.tailnet_tag],
+        "TailscaleIPs": [f"100.101.0.{number}", f"fd7a:115c:a1e0::{number}"],
+        "Tags": [fleet.converge._view(name).settings.tailnet_tag],
     }
     return json.dumps({"BackendState": "Running", "Self": node})
 
