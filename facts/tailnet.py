@@ -17,8 +17,10 @@ STATE_FILES = ("/var/lib/tailscale/tailscaled.state", "/Library/Tailscale/tailsc
 INTEROP = "/run/WSL"
 # Windows' programs need a live interop socket, which a session over SSH has not: the stale ones of
 # ended sessions lie beside it, so each is tried. They also read our standard input if they may.
-_SCRIPT = """
+# Without TAILSCALE_BE_CLI a Mac's application may take a call from no terminal for its own start.
+_SCRIPT = """(
 set -- {programs}
+export TAILSCALE_BE_CLI=1
 for program; do [ -x "$program" ] && break; program=; done
 if [ -n "$program" ]; then
     echo "program $program"
@@ -35,7 +37,8 @@ if [ -n "$program" ]; then
         if grep -qs '"profile-' {state_files}; then echo joined; fi
         "$program" status --json ;;
     esac
-fi"""
+fi
+)"""
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,8 @@ def ask(shell: list[str], *programs: Path) -> Tailnet:
 def says(text: str, code: int = 0) -> str:
     """A Tailscale that says this, in sh."""
     status = f"cat <<'END'\n{text}\nEND" if text else ":"
-    return f'[ "$*" = "status --json" ] || exit 64\necho noise >&2\n{status}\nexit {code}'
+    asked = '[ "$* $TAILSCALE_BE_CLI" = "status --json 1" ] || exit 64'
+    return f"{asked}\necho noise >&2\n{status}\nexit {code}"
 
 
 @on_linux
@@ -213,6 +214,15 @@ def test_the_first_program_that_is_there_is_asked(
     assert ask(shell, absent, plain, first, second).program == str(first)
     assert ask(shell, second, first) == replace(read(TAGGED), program=str(second))
     assert ask(shell, absent) == Tailnet()
+
+
+@pytest.mark.parametrize("name", sorted(SHELLS))
+def test_other_probes_are_not_disturbed(name: str) -> None:
+    """Some use the script's arguments, and set its environment."""
+    script = f"look() {{\n{TailnetProbe(('/bin/true', '/x.exe')).script()}\n"
+    script += 'echo "$# ${TAILSCALE_BE_CLI-unset} ${program-unset}"\n}\nlook\n'
+    run = subprocess.run([*SHELLS[name], "-s"], input=script, capture_output=True, text=True)
+    assert run.stdout.splitlines()[-1] == "0 unset unset"
 
 
 @on_linux
