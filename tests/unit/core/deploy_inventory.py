@@ -12,7 +12,7 @@ from fleet.target import Target
 from fleet.view import HostView
 
 RAISES = "@fake/rpi3"
-PROGRAM = "/usr/bin/tailscale"
+DISTRIBUTIONS = {"apt": "debian", "pacman": "arch", "brew": ""}
 # Name → number in its address, of hosts that are in the tailnet already.
 JOINED = dict(word.split("=") for word in os.environ.get("JOINED", "").split())
 
@@ -44,17 +44,19 @@ def _status(name: str) -> str:
     return json.dumps({"BackendState": "Running", "Self": node})
 
 
-def _host(name: str, machine: str, distribution: str) -> tuple[str, dict[str, object]]:
+def _host(name: str, machine: str, manager: str) -> tuple[str, dict[str, object]]:
     """A host on which nothing is there yet."""
+    mac = manager == "brew"
     addresses = "\n".join(
         f"address {h.addresses.tailnet}" for h in fleet.converge._target().fleet.hosts
     )
-    joined = (f"program {PROGRAM}", _status(name)) if name in JOINED else ()
+    program = "/Applications/Tailscale.app/it" if mac else "/usr/bin/tailscale"
+    joined = (f"program {program}", _status(name)) if name in JOINED else ()
     look = f"""@@agentfleet-probe system
-kernel=Linux
+kernel={"Darwin" if mac else "Linux"}
 machine={machine}
-distribution={distribution}
-manager={"pacman" if distribution == "arch" else "apt"}
+distribution={DISTRIBUTIONS[manager]}
+manager={manager}
 {addresses}
 @@agentfleet-probe paths
 digests
@@ -73,8 +75,9 @@ ssh passwords\trefused
 
 
 pi = [
-    _host("rpi1", "aarch64", "debian"),
-    _host("rpi2", "x86_64", "debian"),  # not what fleet.yaml says
-    _host("rpi3", "aarch64", "debian"),
+    _host("rpi1", "aarch64", "apt"),
+    _host("rpi2", "x86_64", "apt"),  # not what fleet.yaml says
+    _host("rpi3", "aarch64", "apt"),
 ]
-orchestrator = [_host("arch-orchestrator", "x86_64", "arch")]
+orchestrator = [_host("arch-orchestrator", "x86_64", "pacman")]
+mac = [_host("imac", "x86_64", "brew")]  # on which its person uses Tailscale's application

@@ -174,3 +174,12 @@ def test_a_host_with_another_address_than_fleet_yaml_says_fails_alone(two: Path)
     assert "Traceback" not in said
     assert re.search(r"\[@fake/arch-orchestrator\] +icecream skipped", said)
     assert not re.search(r"\[@fake/rpi1\] +icecream skipped", said), "it failed before that"
+
+
+def test_a_persons_application_is_left_alone_and_its_address_learned() -> None:
+    told = {"TS_AUTH_KEY": "", "JOINED": "imac=33"}
+    _, said = dry_run(**told)
+    assert "tailscale skipped: /Applications/Tailscale.app/it is here" in said
+    assert not any(step.startswith("tailscale") for step in steps("imac", **told))
+    assert "learn the tailnet address" in steps("imac", **told)
+    assert re.search(r"\[@fake/imac\] +learn: tailnet: its address is 100.101.0.33", said)

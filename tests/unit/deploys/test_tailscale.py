@@ -6,12 +6,14 @@ import base64
 import hashlib
 import plistlib
 import re
+from dataclasses import replace
 
 import pytest
 
 from deploys.sources import KEYRING, TAILSCALE
 from deploys.tailscale import unavailable
 from facts.look import Look
+from facts.services import ServiceState
 from facts.system import System
 from facts.tailnet import Tailnet
 from fleet import converge
@@ -178,6 +180,20 @@ def mac(manager: Manager | None, program: str = "") -> Look:
 def test_a_person_looks_after_their_application() -> None:
     said = unavailable(views()["macbook2"], mac(Manager.BREW, APP))
     assert said == f"{APP} is here, which its person looks after"
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_two_daemons_on_one_mac_would_fight(ours: bool) -> None:
+    """Tailscale's own manual has one installed otherwise."""
+    (service,) = tailscale("imac").services
+    seen = replace(
+        mac(Manager.BREW),
+        tailnet=Tailnet("/usr/local/bin/tailscale", state="Running", ipv4="100.101.0.3"),
+        services={service.name: ServiceState(loaded=ours)},
+    )
+    said = unavailable(views()["imac"], seen)
+    assert bool(said) is not ours
+    assert ours or "sudo tailscaled uninstall-system-daemon" in said
 
 
 def test_a_mac_without_a_manager_cannot_have_it() -> None:
