@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from facts.look import Look
-from fleet.daemons import daemon
+from fleet.daemons import LABEL_PREFIX, daemon
 from fleet.resources import (
     NO_MANAGER,
     File,
@@ -16,6 +16,7 @@ from fleet.resources import (
 from fleet.view import HostView
 
 UNIT = "tailscaled.service"  # the package's own
+DAEMON = "tailscaled"  # ours on a Mac
 APP = "/Applications/"  # what is below is a person's
 
 
@@ -41,6 +42,11 @@ def unavailable(view: HostView, look: Look) -> str:
         return ""
     if look.tailnet.program.startswith(APP):
         return f"{look.tailnet.program} is here, which its person looks after"
+    if look.tailnet.state and not look.service(LABEL_PREFIX + DAEMON).loaded:
+        return (
+            "another tailscaled runs here: stop it with `sudo tailscaled uninstall-system-daemon` "
+            "or `sudo brew services stop tailscale`, and run again"
+        )
     return NO_MANAGER if look.system.manager is None else ""
 
 
@@ -53,7 +59,7 @@ def _daemon(view: HostView) -> tuple[tuple[File, ...], RunningService]:
     definition, running = daemon(
         view,
         Service(
-            name="tailscaled",
+            name=DAEMON,
             description="Tailscale",
             command=("tailscaled",),
             path=(*places, "/usr/bin", "/bin", "/usr/sbin", "/sbin"),

@@ -134,10 +134,12 @@ def look(host: Host, asked: Sequence[Probe]) -> Look:
 
     Raises ValueError when the output is not what the probes print.
     """
-    if host.name not in _remembered:
-        output = host.get_fact(Looked, _stdin=compose(asked))
-        _remembered[host.name] = interpret(asked, output)
-    return _remembered[host.name]
+    if seen := _remembered.get(host.name):
+        return seen
+    output = host.get_fact(Looked, _stdin=compose(asked))
+    seen = interpret(asked, output)
+    _remembered[host.name] = seen
+    return seen
 
 
 def forget(host: Host) -> None:

@@ -12,33 +12,47 @@ from typing import Any
 
 from facts.probe import Lines
 
+# Linux's, macOS's. Once a node has logged in, a profile is in it, also while the daemon is down.
+STATE_FILES = ("/var/lib/tailscale/tailscaled.state", "/Library/Tailscale/tailscaled.state")
+INTEROP = "/run/WSL"
 # Windows' programs need a live interop socket, which a session over SSH has not: the stale ones of
 # ended sessions lie beside it, so each is tried. They also read our standard input if they may.
-_SCRIPT = """
-for program in {programs}; do [ -x "$program" ] && break; program=; done
+# Without TAILSCALE_BE_CLI a Mac's application may take a call from no terminal for its own start.
+_SCRIPT = """(
+set -- {programs}
+export TAILSCALE_BE_CLI=1
+for program; do [ -x "$program" ] && break; program=; done
 if [ -n "$program" ]; then
     echo "program $program"
     case $program in
     *.exe)
-        for WSL_INTEROP in /run/WSL/*_interop; do
+        for WSL_INTEROP in {interop}/*_interop; do
             export WSL_INTEROP
-            if said=$("$program" status --json </dev/null); then echo "$said"; break; fi
+            if said=$("$program" status --json </dev/null); then
+                printf '%s\\n' "$said" # echo would read the backslashes
+                break
+            fi
         done ;;
-    *) "$program" status --json ;;
+    *)
+        if grep -qs '"profile-' {state_files}; then echo joined; fi
+        "$program" status --json ;;
     esac
-fi"""
+fi
+)"""
 
 
 @dataclass(frozen=True)
 class Tailnet:
     """One node. All is empty where no Tailscale is installed, `state` also where none runs.
 
-    `state` is Tailscale's BackendState; `name` the first label of its name in the tailnet, which
-    is not `hostname` where another machine has that; `others` the first labels of the machines it
-    sees. `expires` is when its key does, None for never.
+    `joined` says that it has been in the tailnet and was not logged out, unknown (False) on
+    Windows. `state` is Tailscale's BackendState; `name` the first label of its name in the tailnet,
+    which is not `hostname` where another machine has that; `others` the first labels of the
+    machines it sees. `expires` is when its key does, None for never.
     """
 
     program: str = ""
+    joined: bool = False
     state: str = ""
     hostname: str = ""
     dns_name: str = ""
@@ -67,24 +81,28 @@ class TailnetProbe:
     name: str = "tailnet"
 
     def script(self) -> str:
-        """Print the program's path, then its status as JSON."""
+        """Print the program's path, whether it has joined, then its status as JSON."""
         if not self.programs:
             return ":"
-        return _SCRIPT.format(programs=" ".join(shlex.quote(name) for name in self.programs))
+        return _SCRIPT.format(
+            programs=shlex.join(self.programs),
+            state_files=shlex.join(STATE_FILES),
+            interop=shlex.quote(INTEROP),
+        )
 
     def parse(self, lines: Lines) -> Tailnet:
         """What the status says; a status that is none counts as a Tailscale that does not run."""
         if not lines or not lines[0].startswith("program "):
             return Tailnet()
         program = lines[0].removeprefix("program ")
+        joined = lines[1:2] == ["joined"]
         try:
-            said = json.loads("\n".join(lines[1:]))
-            return _node(program, said)
+            return _node(program, joined, json.loads("\n".join(lines[1 + joined :])))
         except (ValueError, TypeError, AttributeError):
-            return Tailnet(program)
+            return Tailnet(program, joined)
 
 
-def _node(program: str, said: Mapping[str, Any]) -> Tailnet:
+def _node(program: str, joined: bool, said: Mapping[str, Any]) -> Tailnet:
     self = said.get("Self") or {}
     addresses = self.get("TailscaleIPs") or said.get("TailscaleIPs") or []
     by_version = {ip_address(address).version: str(address) for address in addresses}
@@ -92,6 +110,7 @@ def _node(program: str, said: Mapping[str, Any]) -> Tailnet:
     expiry = self.get("KeyExpiry")
     return Tailnet(
         program=program,
+        joined=joined,
         state=str(said.get("BackendState") or ""),
         hostname=str(self.get("HostName") or ""),
         dns_name=str(self.get("DNSName") or "").removesuffix("."),

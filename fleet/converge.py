@@ -21,7 +21,16 @@ from fleet import learned, secrets
 from fleet.cache import obtain
 from fleet.identity import mismatch
 from fleet.pins import mirror, pinned
-from fleet.plan import Capability, HostOrder, capability_name, reveal, view_of, wanted
+from fleet.plan import (
+    Capability,
+    HostOrder,
+    capability,
+    capability_name,
+    reveal,
+    unavailable,
+    view_of,
+    wanted,
+)
 from fleet.resources import Artifact, Resources
 from fleet.ssh import as_root, route
 from fleet.target import Target, load_target
@@ -124,9 +133,12 @@ def _confirm(name: str, script: str) -> str:
 
 
 def _require_key(view: HostView, seen: Look) -> None:
-    """Ask for the auth key before anything is changed on a host that will need it."""
-    for want in wanted(view).values():
-        if tailnet.needs_key(want.node, seen) and want.node:
+    """Ask for the auth key before anything is changed on a host that this run will log in."""
+    for name, want in wanted(view).items():
+        if want.node is None or os.environ.get(ONLY, name) != name:
+            continue
+        comes = not unavailable(capability(name), view, seen)
+        if comes and tailnet.needs_key(want.node, seen):
             reveal(view, want.node.secret)
 
 

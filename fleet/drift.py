@@ -34,7 +34,6 @@ def differences(view: HostView, look: Look) -> tuple[str, ...]:
             lines.append(f"{name}: skipped, {reason}")
         else:
             lines += _said(_plans(want, context_of(name, view), look))
-            lines += _said(iter((tailnet.plan(want, context_of(name, view), look, _no_secret),)))
     if tailnet.news(look.tailnet, known_addresses(view.host)):
         lines.append(f"tailnet: its address is {look.tailnet.ipv4}, a run learns it")
     context = context_of("leftovers", view)
@@ -52,6 +51,7 @@ def _plans(want: Resources, context: HostContext, look: Look) -> Iterator[Change
         yield builds.plan(build, look)
     yield settings.plan(want.settings, look)
     yield services.plan(want.services, context, look)
+    yield tailnet.plan(want, context, look, _no_secret)
 
 
 def _no_secret(name: str) -> str:

@@ -13,9 +13,9 @@ from pyinfra import host, logger
 from pyinfra.api import Host, State, operation
 from pyinfra.api.command import FunctionCommand
 
+from facts import services
 from facts.look import Look, forget_all, look
 from facts.tailnet import Tailnet
-from fleet.problems import FleetError
 from fleet.resources import Resources, TailnetNode
 from operations.change import (
     Change,
@@ -30,7 +30,7 @@ from operations.change import (
 from operations.shell import quote, words
 
 JOIN_S = 60  # how long a host may take to get in
-LOGGED_OUT = ("", "NoState", "NeedsLogin")
+Place = tuple[str | None, str | None]  # IPv4 and IPv6 address
 Learn = Callable[[str, Tailnet], None]
 
 
@@ -42,9 +42,14 @@ def ensure(order: Order) -> Commands:
     )
 
 
-def needs_key(node: TailnetNode | None, look: Look) -> bool:
+def needs_key(node: TailnetNode, look: Look) -> bool:
     """Whether a run will have to log this host in."""
-    return node is not None and node.joins and look.tailnet.state in LOGGED_OUT
+    return node.joins and _logged_out(look.tailnet)
+
+
+def _logged_out(now: Tailnet) -> bool:
+    """Whether it needs a login; a daemon that is down or just starting does not say so itself."""
+    return now.state == "NeedsLogin" or (now.state in ("", "NoState") and not now.joined)
 
 
 def plan(
@@ -57,30 +62,50 @@ def plan(
     node, now = want.node, look.tailnet
     if node is None:
         return None
-    if now.state in LOGGED_OUT:
-        return _join(node, now, context, secret)
-    if now.state == "Stopped":
-        return _start(node, now)
-    if not now.running:
-        return Change((), "", pending=(f"tailnet: {_waits(now)}",))
-    return _mend(node, now)
-
-
-def _join(
-    node: TailnetNode, now: Tailnet, context: HostContext, secret: Callable[[str], str]
-) -> Change:
-    """Log in with the auth key, which travels as the script does and lies in a file for seconds."""
+    if now.running:
+        return _mend(node, now)
+    if now.state == "NeedsMachineAuth":
+        return _pending("waits to be approved in the admin console, under Machines")
     if not node.joins:
-        what = "is logged out" if now.program else "is not installed"
-        return Change((), "", pending=(f"tailnet: Tailscale {what} on Windows: log in there",))
-    tags = f" as {', '.join(node.tags)}" if node.tags else ""
+        return _pending(f"Tailscale {_on_windows(now)}")
+    if _logged_out(now):
+        return _join(node, context, secret)
+    if now.state == "Stopped":
+        return _start(node)
+    return _await(node)
+
+
+def _pending(what: str) -> Change:
+    return Change((), "", pending=(f"tailnet: {what}",))
+
+
+def _on_windows(now: Tailnet) -> str:
+    """What a person has to do there."""
+    if not now.program:
+        return "is not installed on Windows: install it and log in there"
+    remedies = {
+        "NeedsLogin": "is logged out on Windows: log in there",
+        "Stopped": "is stopped on Windows: connect there",
+        "Starting": "is not connected yet on Windows",
+    }
+    return remedies.get(now.state, "does not answer on Windows: start it there")
+
+
+def _join(node: TailnetNode, context: HostContext, secret: Callable[[str], str]) -> Change:
+    """Log in with the auth key, which travels as the script does and lies in a file for seconds.
+
+    That file is where a reboot forgets it, should the host lose its power meanwhile.
+    """
     packed = base64.b64encode(secret(node.secret).encode()).decode()
     decode = "base64 -D" if context.mac else "base64 -d"
-    asked = (f"--advertise-tags={','.join(node.tags)}",) if node.tags else ()
-    options = (f"--hostname={node.name}", f"--timeout={JOIN_S}s", *asked)
+    options = [f"--hostname={node.name}", f"--timeout={JOIN_S}s"]
+    if node.tags:
+        options.append(f"--advertise-tags={','.join(node.tags)}")
+    run_dir = quote(services.RUN_DIR)
     script = f"""{_program(node)}
-mkdir -p {quote(context.state_dir)}
-key=$(umask 077; mktemp {quote(context.state_dir)}/join.XXXXXX)
+mkdir -p {run_dir}
+rm -f {run_dir}/join.*
+key=$(umask 077; mktemp {run_dir}/join.XXXXXX)
 trap 'rm -f "$key"' EXIT
 trap 'exit 1' HUP INT TERM
 {decode} >"$key" <<'AGENTFLEET_KEY'
@@ -92,19 +117,34 @@ until "$tailscale" status --json >/dev/null 2>&1; do # the daemon may just have 
     [ "$attempt" -lt 20 ] || break
     sleep 0.5
 done
-"$tailscale" up --auth-key=file:"$key" {words(*options)} >&2 ||
-    fail 'it could not join the tailnet; is the auth key still valid, and do the tags' \\
-        'have owners in the tailnet policy? (fleet policy)'
-{_wait_until_running()}"""
+"$tailscale" up --auth-key=file:"$key" {words(*options)} >&2 || {{
+    if in_state NeedsMachineAuth; then
+        fail 'it waits to be approved in the admin console, under Machines: then run again'
+    fi
+    fail 'it could not join the tailnet, its words are above; is the auth key still valid, and' \\
+        'do the tags have owners in the tailnet policy? (fleet policy)'
+}}
+{_WAIT}
+in_state Running || fail 'it has not got into the tailnet; tailscale status on it says why'"""
+    tags = f" as {', '.join(node.tags)}" if node.tags else ""
     return Change((f"tailnet: join under the name {node.name}{tags}",), script)
 
 
-def _start(node: TailnetNode, now: Tailnet) -> Change:
-    if not node.joins:
-        return Change((), "", pending=("tailnet: Tailscale is stopped on Windows: connect there",))
-    # Without any option it keeps all settings, and asks for no key.
-    script = f'{_program(node)}\n"$tailscale" up\n{_wait_until_running()}'
+def _start(node: TailnetNode) -> Change:
+    """Without any option `up` keeps all settings and needs no key, but may wait for ever."""
+    script = f"""{_program(node)}
+trap 'kill "$!" 2>/dev/null || true' EXIT
+trap 'exit 1' HUP INT TERM
+"$tailscale" up >&2 &
+{_WAIT}
+in_state Running || fail 'it does not connect; tailscale status on it says why'"""
     return Change(("tailnet: connect again, it was stopped",), script)
+
+
+def _await(node: TailnetNode) -> Change:
+    """A node without its control server stays out however long one waits: no fault of the run."""
+    script = f"{_program(node)}\n{_WAIT}"
+    return Change(("tailnet: wait for it to connect",), script)
 
 
 def _mend(node: TailnetNode, now: Tailnet) -> Change | None:
@@ -146,34 +186,27 @@ def _rename(node: TailnetNode) -> str:
 "$tailscale" set --hostname={quote(node.name)}"""
 
 
-def _waits(now: Tailnet) -> str:
-    if now.state == "NeedsMachineAuth":
-        return "waits to be approved in the admin console, under Machines"
-    return f"is {now.state or 'unknown'}, not running yet"
-
-
 def _program(node: TailnetNode) -> str:
-    """Shell that sets $tailscale."""
+    """Shell that sets $tailscale, and a function that knows its state."""
     return f"""tailscale=
 for place in {words(*node.programs)}; do
     if [ -x "$place" ]; then tailscale=$place; break; fi
 done
-[ -n "$tailscale" ] || fail 'tailscale is not installed'"""
+[ -n "$tailscale" ] || fail 'tailscale is not installed'
+in_state() {{
+    "$tailscale" status --json 2>/dev/null | grep -Eq "\\"BackendState\\": *\\"$1\\""
+}}"""
 
 
-def _wait_until_running() -> str:
-    return """attempt=0
-until "$tailscale" status --json | grep -Eq '"BackendState": *"Running"'; do
+_WAIT = """attempt=0
+until in_state Running || [ "$attempt" -ge 20 ]; do
     attempt=$((attempt + 1))
-    [ "$attempt" -lt 20 ] || fail 'it is not in the tailnet; tailscale status says why'
     sleep 0.5
 done"""
 
 
 @operation()
-def learn(
-    order: Order, learn: Learn, known: Callable[[str], tuple[str | None, str | None]]
-) -> Commands:
+def learn(order: Order, learn: Learn, known: Callable[[str], Place]) -> Commands:
     """Note the addresses that the tailnet gave this host, where they are not `known` yet."""
     try:
         context = order.context()
@@ -188,7 +221,7 @@ def learn(
     yield FunctionCommand(_learn, (now, learn), {})
 
 
-def news(now: Tailnet, known: tuple[str | None, str | None]) -> bool:
+def news(now: Tailnet, known: Place) -> bool:
     """Whether the node has addresses other than the known ones."""
     return now.running and (now.ipv4, now.ipv6 or None) != known
 
@@ -196,8 +229,8 @@ def news(now: Tailnet, known: tuple[str | None, str | None]) -> bool:
 def _learn(state: State, host: Host, now: Tailnet, learn: Learn) -> bool:
     try:
         learn(host.name, now)
-    except FleetError as error:
-        logger.error(f"{host.print_prefix}{error}")
+    except Exception as error:
+        logger.error(f"{host.print_prefix}learn: {reason(error)}")
         return False
     # What is wanted of every host may follow from the address of one.
     forget_all()

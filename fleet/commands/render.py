@@ -24,6 +24,7 @@ from fleet.resources import (
     RestartPolicy,
     RunningService,
     Setting,
+    TailnetNode,
     User,
 )
 from fleet.view import HostView
@@ -48,8 +49,8 @@ def render(session: Session, names: tuple[str, ...], output: Path, listed: bool)
     """Write every file that the hosts get, without asking any host.
 
     A file lands in OUTPUT/HOST/<its path>, with its mode; OUTPUT/HOST/resources.txt lists all
-    files with owner and template, and packages, users, directories, builds, settings and services.
-    The content of secrets is left out.
+    files with owner and template, and packages, users, directories, builds, settings, services and
+    the place in the tailnet. The content of secrets is left out.
     """
     target = session.target()
     chosen = tuple(dict.fromkeys(names)) or tuple(host.name for host in target.fleet.hosts)
@@ -88,6 +89,8 @@ def _lines(want: Resources, managers: tuple[Manager, ...]) -> Iterator[str]:
     yield from map(_build, want.builds)
     yield from map(_setting, want.settings)
     yield from (line for service in want.services for line in _service(service))
+    if want.node:
+        yield _node(want.node)
 
 
 def _package(package: Package, managers: tuple[Manager, ...]) -> str:
@@ -141,6 +144,11 @@ def _service(service: RunningService) -> Iterator[str]:
         notes.append("not where the kernel is not its own")
     yield f"service    {service.name}" + (f" ({'; '.join(notes)})" if notes else "")
     yield from (f"    input  {path}" for path in service.inputs)
+
+
+def _node(node: TailnetNode) -> str:
+    tags = f" as {', '.join(node.tags)}" if node.tags else ""
+    return f"tailnet    {node.name}{tags}" + ("" if node.joins else " (joined by its person)")
 
 
 def _write(view: HostView, directory: Path, text: str) -> int:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -19,12 +20,23 @@ from facts.paths import PathsProbe
 from facts.probe import compose
 from facts.services import ServicesProbe, ServiceState
 from facts.system import System
+from facts.tailnet import Tailnet
 from fleet.daemons import HARDENING
 from fleet.drift import differences
 from fleet.plan import context_of, wanted
 from fleet.resources import File, Manager
-from fleet.view import HostView
-from operations import artifacts, builds, files, leftovers, packages, services, settings, users
+from fleet.view import TEMPLATES, HostView
+from operations import (
+    artifacts,
+    builds,
+    files,
+    leftovers,
+    packages,
+    services,
+    settings,
+    tailnet,
+    users,
+)
 from operations.change import Change, wrap
 from operations.manifest import manifest
 from tests.golden import files as files_of
@@ -36,6 +48,13 @@ EXCLUDED = {
     "SC2034": "the counter of a bounded retry loop is not used",
     "SC2043": "a list of one service is a list",
 }
+# Whatever state leads to a script of its own.
+NODES = (
+    Tailnet(),
+    Tailnet("/usr/bin/tailscale", joined=True),
+    Tailnet("/usr/bin/tailscale", state="Stopped"),
+    Tailnet("/usr/bin/tailscale", state="Running", ipv4="100.101.0.9", dns_name="other.ts.net"),
+)
 UNIT_MAY_REPEAT = {"Environment", "ExecStartPre"}
 
 
@@ -87,6 +106,8 @@ def _changes(view: HostView, look: Look) -> Iterator[Change | None]:
         yield files.plan(want, context, look)
         yield settings.plan(want.settings, look)
         yield services.plan(want.services, context, look)
+        for node in NODES:
+            yield tailnet.plan(want, context, replace(look, tailnet=node), lambda name: "key")
         for build in want.builds:
             yield builds.plan(build, look)
             receipt = artifacts.receive(build.artifact, "/tmp/parcel", context)  # noqa: S108
@@ -120,7 +141,8 @@ def _scripts() -> Mapping[str, bytes]:
 
 def test_every_kind_of_script_is_among_those_checked() -> None:
     names = " ".join(_scripts())
-    for kind in ("stamp", "with-interface", "look", "build", "apt-", "pacman-", "brew-", "port-"):
+    kinds = ("stamp", "with-interface", "look", "build", "apt-", "pacman-", "brew-", "port-")
+    for kind in (*kinds, "tailnet_join", "tailnet_wait", "tailnet_connect", "tailnet_name"):
         assert kind in names
     assert len(_scripts()) > 40
 
@@ -242,7 +264,7 @@ def test_newsyslog_lines_have_their_fields(name: str, file: File) -> None:
 def test_what_is_managed_says_so() -> None:
     for name, view in views().items():
         for file in files_of(view):
-            if file.secret:
+            if file.secret or (TEMPLATES / file.template).suffix == ".asc":
                 continue
             head = b"\n".join(file.content.splitlines()[:4])
             assert b"Managed by agentfleet (templates/" in head, f"{name}: {file.path}"
@@ -254,3 +276,21 @@ def test_a_bare_host_differs_in_everything() -> None:
             said = "\n".join(differences(view, _bare(view, manager)))
             for file in files_of(view):
                 assert f"file {file.path}: create" in said, name
+            joins = f"tailnet: join under the name {name}"
+            assert (joins in said) is not name.startswith("windows-")
+
+
+def test_an_address_that_is_not_known_yet_is_a_difference() -> None:
+    view = views()["rpi1"]
+    for address, new in (("100.101.0.9", True), (view.host.addresses.tailnet or "", False)):
+        node = Tailnet(
+            "/usr/bin/tailscale",
+            state="Running",
+            dns_name="rpi1.example.ts.net",
+            ipv4=address,
+            ipv6=view.host.addresses.tailnet6 or "",
+            tags=("tag:pi",),
+        )
+        found = differences(view, replace(_bare(view, Manager.APT), tailnet=node))
+        said = [line for line in found if line.startswith("tailnet: ")]
+        assert said == [f"tailnet: its address is {address}, a run learns it"] * new

@@ -54,7 +54,7 @@ def test_systemd_is_content(it: Lab, host: str) -> None:
 
 @pytest.mark.parametrize("host", ALL)
 def test_ssh_with_strict_host_keys_by_name_and_by_address(it: Lab, host: str) -> None:
-    fleet, known_hosts = overlay(it._source, it.name)
+    fleet, known_hosts, _ = overlay(it._source, it.name)
     entry = fleet.host(host)
     assert entry.ssh.key
     options = ["StrictHostKeyChecking=yes", "BatchMode=yes", f"Port={entry.ssh.port}"]

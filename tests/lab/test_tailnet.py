@@ -124,7 +124,7 @@ def test_a_key_that_is_refused_fails_that_host_alone(lab: Lab) -> None:
         assert "could not join the tailnet" in run.output
         assert set(run.changes) == {"rpi2"}
         assert (
-            lab.run("rpi2", "ls /var/lib/agentfleet/join.* 2>/dev/null", check=False).stdout == ""
+            lab.run("rpi2", "ls /var/run/agentfleet/join.* 2>/dev/null", check=False).stdout == ""
         )
     finally:
         lab.tailnet.new_key()

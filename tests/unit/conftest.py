@@ -19,6 +19,7 @@ from facts.paths import Kind, PathsProbe, PathState
 from facts.probe import compose, split
 from facts.services import ServiceState
 from facts.system import System
+from facts.tailnet import Tailnet
 from fleet.resources import Directory, File, Manager, Resources
 from operations import files, leftovers
 from operations.change import Change, HostContext, wrap
@@ -72,6 +73,7 @@ class FakeHost:
         self.packages: dict[str, str | None] = {}
         self.users: dict[str, bool] = {}
         self.manifests: dict[str, Manifest] = {}
+        self.tailnet = Tailnet()
 
     def lacks(self, *paths: str) -> FakeHost:
         self.paths |= dict.fromkeys(paths)
@@ -121,6 +123,12 @@ class FakeHost:
         self.users[name] = there
         return self
 
+    def in_tailnet(self, **state: Any) -> FakeHost:
+        """A Tailscale that is up, unless `state` says otherwise."""
+        up = {"program": "/usr/bin/tailscale", "state": "Running", "ipv4": "100.101.0.5"}
+        self.tailnet = Tailnet(**up | state)
+        return self
+
     def carries(self, capability: str, *entries: Entry) -> FakeHost:
         self.manifests[capability] = Manifest.of(capability, entries)
         return self
@@ -143,6 +151,7 @@ class FakeHost:
             packages=_Told(set(self.packages), there),
             users=users,
             manifests=self.manifests,
+            tailnet=self.tailnet,
         )
 
     def context(self, capability: str = "cap", *elsewhere: Resources) -> HostContext:
@@ -169,6 +178,9 @@ class StandingOrder:
 
     def want(self) -> Resources:
         return self.wants
+
+    def secret(self, name: str) -> str:
+        raise AssertionError(f"nobody may ask for {name}")
 
     def hindrance(self, look: Look) -> str:
         return self.refusal

@@ -12,34 +12,41 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from fleet.lock import lock_path, read_fleet_lock
 from fleet.target import ROOT
 from tests.golden import FLEET
 
+KEY = "a-key-that-lets-hosts-in"
 
-@cache
-def dry_run() -> tuple[list[Mapping[str, Any]], str]:
-    """The plan, and what was said on the way."""
-    run = subprocess.run(
-        [
-            Path(sys.executable).with_name("pyinfra"),
-            "tests/unit/core/deploy_inventory.py",
-            "deploy.py",
-            "--dry",
-            "--json",
-        ],
+
+def pyinfra(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A run; the auth key is there unless it is said otherwise."""
+    said = {"FLEET_FILE": str(FLEET), "FLEET_TARGET": "real", "TS_AUTH_KEY": KEY}
+    program = Path(sys.executable).with_name("pyinfra")
+    return subprocess.run(
+        [program, "tests/unit/core/deploy_inventory.py", "deploy.py", *options],
         cwd=ROOT,
-        env={**os.environ, "FLEET_FILE": str(FLEET), "FLEET_TARGET": "real"},
+        env={**os.environ, **said, **environment},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+@cache
+def dry_run(**environment: str) -> tuple[list[Mapping[str, Any]], str]:
+    """The plan, and what was said on the way."""
+    run = pyinfra("--dry", "--json", **environment)
     (plan,) = [line for line in run.stdout.splitlines() if line.startswith('{"plan"')]
     return json.loads(plan)["plan"], run.stdout + run.stderr
 
 
-def steps(host: str) -> list[str]:
-    return [op["name"] for op in dry_run()[0] if f"@fake/{host}" in op["hosts_with_change"]]
+def steps(host: str, **environment: str) -> list[str]:
+    plan, _ = dry_run(**environment)
+    return [op["name"] for op in plan if f"@fake/{host}" in op["hosts_with_change"]]
 
 
 def test_every_operation_is_one_of_its_own() -> None:
@@ -55,6 +62,9 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "base: files",
         "base: settings",
         "base: services",
+        "tailscale: packages",
+        "tailscale: services",
+        "tailscale: tailnet",
         "operators: guard",
         "operators: files",
         "secrets: files",
@@ -72,6 +82,7 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
     ]
     orchestrators = ("secrets: ", "artifacts: ", "icecream: builds")
     others = [step for step in steps("arch-orchestrator") if not step.startswith(orchestrators)]
+    others.insert(others.index("tailscale: packages"), "sources: files")
     assert steps("rpi1") == others
 
 
@@ -92,3 +103,83 @@ def test_what_would_change_is_said_once() -> None:
     _, said = dry_run()
     assert len(re.findall(r"\[@fake/rpi1\] +base: package git: install with apt", said)) == 1
     assert "hostname: localhost → rpi1" in said
+
+
+def test_without_the_auth_key_exactly_the_host_that_must_log_in_fails() -> None:
+    """Before anything is changed there; a host that is up needs none."""
+    told = {"TS_AUTH_KEY": "", "JOINED": "arch-orchestrator=1"}
+    assert steps("rpi1", **told) == []
+    _, said = dry_run(**told)
+    assert re.search(r"\[@fake/rpi1\] +base: .*secrets.tailscale_auth_key: rpi1 needs this", said)
+    assert "export TS_AUTH_KEY" in said
+    known = [step for step in steps("arch-orchestrator") if step != "tailscale: tailnet"]
+    assert steps("arch-orchestrator", **told) == known
+
+
+def test_a_capability_alone_asks_for_no_auth_key() -> None:
+    """`fleet revoke` must not wait for one."""
+    assert steps("rpi1", TS_AUTH_KEY="", FLEET_ONLY="operators") == [
+        "operators: guard",
+        "operators: files",
+    ]
+
+
+FLEET_OF_TWO = """\
+version: 1
+name: two
+ssh: {user: admin}
+budgets: {orchestrator: 1, pi: 1}
+hosts:
+  arch-orchestrator: {role: orchestrator, os: arch, arch: x86_64, cores: 8, addresses: {lan: boss}}
+  rpi1: {role: pi, os: raspios, arch: aarch64, cores: 4, addresses: {lan: berry}}
+"""
+JOINED = "arch-orchestrator=1 rpi1=5"
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A fleet of which nothing is learned yet."""
+    path = tmp_path / "fleet.yaml"
+    path.write_text(FLEET_OF_TWO)
+    return path
+
+
+def learned(two: Path) -> dict[str, str | None]:
+    lock = read_fleet_lock(lock_path(two))
+    return {name: lock.tailnet_ipv4(name) for name in lock.hosts}
+
+
+def test_a_run_learns_the_addresses_and_goes_by_them(two: Path) -> None:
+    run = pyinfra("-y", FLEET_FILE=str(two), JOINED=JOINED)
+    said = run.stdout + run.stderr
+    assert "tailnet: its address is 100.101.0.5, noted in fleet.lock.yaml" in said
+    assert learned(two) == {"arch-orchestrator": "100.101.0.1", "rpi1": "100.101.0.5"}
+    assert "icecream skipped: no interface holds the tailnet address 100.101.0.5" in said
+    again = pyinfra("-y", FLEET_FILE=str(two), JOINED=JOINED)
+    assert "its address is" not in again.stdout + again.stderr
+
+
+def test_a_dry_run_learns_nothing(two: Path) -> None:
+    run = pyinfra("--dry", FLEET_FILE=str(two), JOINED=JOINED)
+    assert "its address is 100.101.0.5" in run.stdout + run.stderr
+    assert learned(two) == {}
+
+
+def test_a_host_with_another_address_than_fleet_yaml_says_fails_alone(two: Path) -> None:
+    two.write_text(FLEET_OF_TWO.replace("{lan: berry}", "{lan: berry, tailnet: 100.101.0.9}"))
+    run = pyinfra("-y", FLEET_FILE=str(two), JOINED=JOINED)
+    said = run.stdout + run.stderr
+    assert learned(two) == {"arch-orchestrator": "100.101.0.1"}
+    assert "hosts.rpi1.addresses.tailnet: 100.101.0.9 is not the address that was learned" in said
+    assert "Traceback" not in said
+    assert re.search(r"\[@fake/arch-orchestrator\] +icecream skipped", said)
+    assert not re.search(r"\[@fake/rpi1\] +icecream skipped", said), "it failed before that"
+
+
+def test_a_persons_application_is_left_alone_and_its_address_learned() -> None:
+    told = {"TS_AUTH_KEY": "", "JOINED": "imac=33"}
+    _, said = dry_run(**told)
+    assert "tailscale skipped: /Applications/Tailscale.app/it is here" in said
+    assert not any(step.startswith("tailscale") for step in steps("imac", **told))
+    assert "learn the tailnet address" in steps("imac", **told)
+    assert re.search(r"\[@fake/imac\] +learn: tailnet: its address is 100.101.0.33", said)

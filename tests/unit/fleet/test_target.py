@@ -32,8 +32,9 @@ def test_without_fleet_file_it_is_the_repositorys(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_lab_replaces_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def overlay(fleet: Fleet) -> tuple[Fleet, Path]:
-        return fleet.model_copy(update={"name": "lab"}), tmp_path / "known_hosts"
+    def overlay(fleet: Fleet) -> tuple[Fleet, Path, Path]:
+        there = tmp_path / "known_hosts", tmp_path / "lock"
+        return fleet.model_copy(update={"name": "lab"}), *there
 
     module = ModuleType("lab.overlay")
     module.overlay = overlay  # type: ignore[attr-defined]
@@ -41,7 +42,7 @@ def test_the_lab_replaces_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("FLEET_TARGET", "lab")
     found = load_target()
     assert (found.name, found.fleet.name) == ("lab", "lab")
-    assert found.known_hosts == tmp_path / "known_hosts"
+    assert (found.known_hosts, found.lock_file) == (tmp_path / "known_hosts", tmp_path / "lock")
     assert load_target("real").fleet.name == "small"
 
 

@@ -182,8 +182,8 @@ def test_an_unknown_host(capsys: Capture) -> None:
 
 
 def test_a_lab_pins_its_own(lock: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    def overlay(fleet: Fleet) -> tuple[Fleet, Path]:
-        return fleet, Path("/known_hosts")
+    def overlay(fleet: Fleet) -> tuple[Fleet, Path, Path]:
+        return fleet, Path("/known_hosts"), Path("/fleet.lock.yaml")
 
     monkeypatch.setattr("fleet.target._overlay", overlay)
     assert cli.main(["--lab", "trust", "berry", "--yes"]) == 0

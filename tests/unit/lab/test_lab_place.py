@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.lock import FleetLock, LockedHost, LockedTailnet, write_fleet_lock
 from fleet.model import load_fleet
 from fleet.target import ROOT
 from lab import place as place_module
@@ -93,12 +94,19 @@ def test_hosts_know_each_other_by_their_tailnet_address() -> None:
 
 def test_the_overlay_changes_the_connection_and_nothing_else(tmp_path: Path) -> None:
     real = load_fleet(ROOT / "fleet.yaml")
-    lab, known_hosts = overlay(real, "demo")
-    assert known_hosts == tmp_path / "demo" / "known_hosts"
+    state = tmp_path / "demo"
+    state.mkdir()
+    learned = LockedHost(tailnet=LockedTailnet(ipv4="100.64.77.99", ipv6="fd7a:115c:a1e0::99"))
+    write_fleet_lock(state / "fleet.lock.yaml", FleetLock(hosts={"rpi1": learned}))
+    lab, known_hosts, lock = overlay(real, "demo")
+    assert (known_hosts, lock) == (state / "known_hosts", state / "fleet.lock.yaml")
+    assert lab.secrets["tailscale_auth_key"] == f"file:{state}/tailnet/auth-key"
     for before, after, spec in zip(real.hosts, lab.hosts, lab_hosts(real), strict=True):
         assert after.addresses.lan == f"10.77.0.{10 + spec.index}"
-        assert after.addresses.tailnet == f"100.64.77.{10 + spec.index}"
+        joined = after.name == "rpi1"
+        assert after.addresses.tailnet == ("100.64.77.99" if joined else None)
+        assert after.addresses.tailnet6 == ("fd7a:115c:a1e0::99" if joined else None)
         assert (after.ssh.user, after.ssh.port) == ("admin", before.ssh.port)
-        assert after.ssh.key == str(tmp_path / "demo" / "id_ed25519")
+        assert after.ssh.key == str(state / "id_ed25519")
         same = {"addresses": before.addresses, "ssh": before.ssh}
         assert after.model_copy(update=same) == before

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import plistlib
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from operations.change import wrap
 from tests.unit.conftest import FakeHost, FakeProgram, RealHost, Run, on_linux
 
 pytestmark = on_linux
+SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
 
 
 class Guarded:
@@ -310,7 +312,7 @@ def test_the_scripts_are_sound_sh(mac: bool, dash_host: RealHost) -> None:
 
 
 def _shellcheck(script: str) -> None:
-    check = ["shellcheck", "--shell=sh", "--severity=info", "--exclude=SC2034", "-"]
+    check = [SHELLCHECK, "--shell=sh", "--severity=info", "--exclude=SC2034", "-"]
     run = subprocess.run(check, input=script, text=True, capture_output=True, check=False)
     assert run.returncode == 0, run.stdout
 

@@ -1,0 +1,113 @@
+"""What a run learns of its hosts: written whole, or not at all."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from facts.tailnet import Tailnet
+from fleet.learned import known_addresses, learn
+from fleet.lock import read_fleet_lock
+from fleet.problems import FleetError
+from fleet.target import Target, load_target
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA8h9vbYdd4ee3l5vNmkGH3MD3QG6H9mrbLQJ3U4V3mP"
+LOCK = f"""\
+# as a person left it
+version: 1
+hosts:
+  berry: {{host_keys: ['{KEY}']}}
+  mac: {{tailnet: {{ipv4: 100.64.0.2, name: mac-1.example.ts.net}}}}
+"""
+
+
+def node(number: int, **differing: str) -> Tailnet:
+    place = {"ipv4": f"100.64.0.{number}", "ipv6": f"fd7a:115c:a1e0::{number}"}
+    return Tailnet("/t", state="Running", dns_name="x.example.ts.net", **place | differing)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def lock(fleet_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FLEET_FILE", str(fleet_file))
+    path = fleet_file.with_name("fleet.lock.yaml")
+    path.write_text(LOCK)
+    return path
+
+
+def known(target: Target, name: str) -> tuple[str | None, str | None]:
+    return known_addresses(target.fleet.host(name))
+
+
+def test_addresses_are_learned_and_keys_stay(lock: Path) -> None:
+    before = load_target()
+    assert known(before, "berry") == (None, None)
+    learn(before, "berry", node(3))
+    after = load_target()
+    assert known(after, "berry") == ("100.64.0.3", "fd7a:115c:a1e0::3")
+    assert after.lock.host_keys("berry") == (KEY,)
+    assert known(after, "mac") == ("100.64.0.2", None)
+
+
+def test_a_new_address_replaces_the_old_one_and_the_name_with_it(lock: Path) -> None:
+    learn(load_target(), "mac", node(9, ipv6=""))
+    assert known(load_target(), "mac") == ("100.64.0.9", None)
+    assert "mac-1" not in lock.read_text()
+
+
+def test_the_first_thing_that_is_learned(lock: Path) -> None:
+    lock.unlink()
+    learn(load_target(), "berry", node(3))
+    assert known(load_target(), "berry") == ("100.64.0.3", "fd7a:115c:a1e0::3")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_contradicts_fleet_yaml_is_not_learned(
+    there: bool, lock: Path, fleet_file: Path
+) -> None:
+    stated = fleet_file.read_text().replace("{lan: 10.0.0.3}", "{tailnet: 100.64.0.7}")
+    fleet_file.write_text(stated)
+    target = load_target()
+    if not there:
+        lock.unlink()
+    with pytest.raises(FleetError, match=r"100\.64\.0\.7 is not the address that was learned"):
+        learn(target, "berry", node(3))
+    assert lock.exists() is there
+    assert not there or lock.read_text() == LOCK, "byte for byte"
+
+
+def test_what_another_host_has_is_not_learned(lock: Path) -> None:
+    with pytest.raises(FleetError, match=r"100\.64\.0\.2 is berry's already"):
+        learn(load_target(), "berry", node(2))
+    assert lock.read_text() == LOCK
+
+
+@pytest.mark.parametrize("wrong", [{"ipv4": "192.168.0.3"}, {"ipv6": "fd00::3"}])
+def test_what_is_no_tailnet_address_is_not_learned(wrong: dict[str, str], lock: Path) -> None:
+    with pytest.raises(FleetError) as caught:
+        learn(load_target(), "berry", node(3, **wrong))
+    assert f"berry says that its addresses are {node(3, **wrong).ipv4} " in str(caught.value)
+    assert "tailscale status" in str(caught.value)
+    assert lock.read_text() == LOCK
+
+
+def test_hosts_that_learn_at_the_same_time_lose_nothing(lock: Path) -> None:
+    target = load_target()
+    ready = threading.Barrier(4)
+
+    def one(number: int, name: str) -> None:
+        ready.wait()
+        learn(target, name, node(number))
+
+    numbers = dict(enumerate(("boss", "mac", "berry", "win"), start=1))
+    threads = [threading.Thread(target=one, args=it) for it in numbers.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = read_fleet_lock(lock)
+    assert {n: found.tailnet_ipv4(name) for n, name in numbers.items()} == {
+        n: f"100.64.0.{n}" for n in numbers
+    }
+    assert found.host_keys("berry") == (KEY,)
