@@ -5,6 +5,7 @@ This is the only seam between the lab and reality.
 
 from pathlib import Path
 
+from fleet.lock import read_fleet_lock
 from fleet.model import Addresses, Fleet, Operator, Ssh
 from lab.place import Place, find_place
 from lab.remote import USER, public_key
@@ -19,9 +20,11 @@ def overlay(fleet: Fleet, lab_name: str | None = None) -> tuple[Fleet, Path]:
     The lab need not be up. Without a name it is $FLEET_LAB's, else the default one.
     """
     place = find_place(lab_name)
+    learned = read_fleet_lock(place.fleet_lock)
     hosts = []
     for host, spec in zip(fleet.hosts, lab_hosts(fleet), strict=True):
-        addresses = Addresses(lan=place.lan(spec), tailnet=place.tailnet(spec))
+        ipv4, ipv6 = learned.tailnet_ipv4(host.name), learned.tailnet_ipv6(host.name)
+        addresses = Addresses(lan=place.lan(spec), tailnet=ipv4, tailnet6=ipv6)
         ssh = Ssh(user=USER, port=host.ssh.port, key=str(place.key))
         hosts.append(host.model_copy(update={"addresses": addresses, "ssh": ssh}))
     operators = tuple(_operators(fleet, place))

@@ -14,6 +14,7 @@ from lab.shell import isolated, run, tail
 TOOLS = {
     "dpkg-scanpackages": "dpkg-dev",
     "ip": "iproute2",
+    "nft": "nftables",
     "mkfs.ext4": "e2fsprogs",
     "mount": "mount",
     "ssh": "openssh-client",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.lock import FleetLock, LockedHost, LockedTailnet, write_fleet_lock
 from fleet.model import load_fleet
 from fleet.target import ROOT
 from lab import place as place_module
@@ -33,7 +34,7 @@ def test_the_default_lab_has_the_documented_networks() -> None:
     place = find_place()
     assert (place.name, place.number) == ("demo", DEFAULT_NUMBER)
     assert place.lan(PI) == "10.77.0.13"
-    assert place.tailnet(PI) == "100.64.77.13"
+    assert place.lan6(PI) == "fd00:10:77::13"
 
 
 def test_the_environment_names_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,18 +78,17 @@ def test_names_on_the_machine_fit_and_differ() -> None:
     assert not labs[1].namespace(PI).startswith(labs[0].switch + ".")
 
 
-def test_host_keys_are_filed_under_name_and_addresses() -> None:
+def test_host_keys_are_filed_under_name_and_lan_addresses() -> None:
     place = Place("demo", 77)
-    assert known_names(place, PI) == "berry,10.77.0.13,100.64.77.13"
+    assert known_names(place, PI) == "berry,10.77.0.13,fd00:10:77::13"
     assert known_names(place, WINDOW) == (
-        "window,[window]:2222,[10.77.0.14]:2222,[100.64.77.14]:2222"
+        "window,[window]:2222,[10.77.0.14]:2222,[fd00:10:77::14]:2222"
     )
 
 
-def test_hosts_know_each_other_by_their_tailnet_address() -> None:
-    lines = hosts_file(Place("demo", 77), "berry", (PI, WINDOW)).splitlines()
-    assert "127.0.1.1 berry" in lines
-    assert "100.64.77.14 window" in lines
+def test_a_new_host_knows_itself_and_nobody_else() -> None:
+    names = [line.split()[1:] for line in hosts_file("berry").splitlines()]
+    assert names == [["localhost"], ["berry"], ["localhost", "ip6-localhost", "ip6-loopback"]]
 
 
 def test_the_overlay_changes_the_connection_and_nothing_else(tmp_path: Path) -> None:
@@ -97,8 +97,21 @@ def test_the_overlay_changes_the_connection_and_nothing_else(tmp_path: Path) -> 
     assert known_hosts == tmp_path / "demo" / "known_hosts"
     for before, after, spec in zip(real.hosts, lab.hosts, lab_hosts(real), strict=True):
         assert after.addresses.lan == f"10.77.0.{10 + spec.index}"
-        assert after.addresses.tailnet == f"100.64.77.{10 + spec.index}"
+        assert after.addresses.tailnet is None
         assert (after.ssh.user, after.ssh.port) == ("admin", before.ssh.port)
         assert after.ssh.key == str(tmp_path / "demo" / "id_ed25519")
         same = {"addresses": before.addresses, "ssh": before.ssh}
         assert after.model_copy(update=same) == before
+
+
+def test_tailnet_addresses_are_what_runs_learned_in_this_lab(tmp_path: Path) -> None:
+    real = load_fleet(ROOT / "fleet.yaml")
+    name = real.hosts[1].name
+    where = LockedTailnet(ipv4="100.64.77.104", ipv6="fd7a:115c:a1e0:4d::104")
+    (tmp_path / "demo").mkdir()
+    learned = FleetLock().with_host(name, LockedHost(tailnet=where))
+    write_fleet_lock(Place("demo", 77).fleet_lock, learned)
+    lab, _ = overlay(real, "demo")
+    assert lab.host(name).addresses.tailnet == "100.64.77.104"
+    assert lab.host(name).addresses.tailnet6 == "fd7a:115c:a1e0:4d::104"
+    assert lab.hosts[0].addresses.tailnet is None
