@@ -31,6 +31,7 @@ class Fake:
     def __init__(self) -> None:
         self.answer = Answer()
         self.asked: list[tuple[int, str, list[str]]] = []
+        self.threads: list[threading.Thread] = []
 
     def command(self, name: str, user: int, key: str, words: list[str]) -> Answer:
         self.asked.append((user, key, words))
@@ -63,7 +64,9 @@ def fake(program: Path) -> Iterator[Fake]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=requests.answer, args=(fake, "pi", connection)).start()
+            thread = threading.Thread(target=requests.answer, args=(fake, "pi", connection))
+            fake.threads.append(thread)
+            thread.start()
 
     threading.Thread(target=serve, daemon=True).start()
     yield fake
@@ -128,7 +131,7 @@ def test_who_hangs_up_is_not_waited_for(program: Path, fake: Fake) -> None:
     os.killpg(process.pid, signal.SIGINT)
     process.stderr.close()
     process.wait()
-    (waiting,) = [one for one in threading.enumerate() if "answer" in one.name]
+    (waiting,) = fake.threads
     waiting.join(timeout=5)
     assert not waiting.is_alive()
 
