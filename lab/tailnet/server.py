@@ -146,10 +146,18 @@ class Server:
             self.sessions[name] = session
             session.tell(*([f"state {new}"] if new else []))
             if host.is_windows and self.tailnet.of_machine(machine) is None:
-                self.tailnet.join(machine, name, name, LOGIN, (), time.time())
+                self.take_windows_in(name, machine)
             self.apply()
         say(f"{name}: connected")
         return session
+
+    def take_windows_in(self, name: str, machine: str) -> None:
+        """Its person logged in long ago; what happens to the distribution is nothing to Windows."""
+        known = next((node for node in self.tailnet.nodes if node.host == name), None)
+        if known:
+            known.machine = machine
+        else:
+            self.tailnet.join(machine, name, name, LOGIN, (), time.time())
 
     def disconnect(self, name: str, session: Session) -> None:
         """A host's tailscaled is gone."""
