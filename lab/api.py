@@ -22,6 +22,7 @@ from lab.place import find_place, remember
 from lab.progress import Reporter
 from lab.spec import LabHost, chosen, lab_hosts
 from lab.status import HostStatus, look
+from lab.tailnet.process import LabTailnet
 
 PARALLEL = 4  # hosts made or started at once
 HOST_MEGABYTES = 100  # what a host writes until it is of use, about
@@ -47,8 +48,13 @@ class Lab:
         return self.place.name
 
     @property
+    def tailnet(self) -> LabTailnet:
+        """The lab's tailnet: its nodes, its policy, its auth key."""
+        return LabTailnet(self.place)
+
+    @property
     def fleet(self) -> Fleet:
-        """The fleet with the lab's addresses, user and key."""
+        """The fleet with the lab's addresses, user and key; runs learn addresses, so ask anew."""
         from lab.overlay import overlay
 
         return overlay(self._source, self.name)[0]
@@ -81,6 +87,7 @@ class Lab:
             if not network.switch_is_complete(self.place):
                 self._stop_all()
                 network.ensure_switch(self.place)
+            self.tailnet.start(self.hosts)
             halted = [host for host in wanted if not boot.is_alive(self.place, host.name)]
             self._start(halted, lowers)
             self._await(wanted)
@@ -123,6 +130,7 @@ class Lab:
         with self._lock(), self.reporter.step(f"restoring {tag}"):
             names = snapshot.kept(self.place, tag)
             remote.hang_up(self.place, names)
+            self.tailnet.stop()
             snapshot.put_back(self.place, tag, names)
         known = {host.name for host in self.hosts}
         self.up([name for name in names if name in known])
@@ -198,7 +206,7 @@ class Lab:
                 self.place.state, HOST_MEGABYTES * len(hosts), what, "AGENTFLEET_LAB_STATE"
             )
             with self.reporter.step(f"starting {what}"):
-                _each(lambda host: create(self.place, host, self.hosts, lowers[host.kind]), hosts)
+                _each(lambda host: create(self.place, host, lowers[host.kind]), hosts)
                 remote.write_ssh_files(self.place, self.hosts)
                 remote.hang_up(self.place, [host.name for host in hosts])
                 _each(lambda host: boot.start(self.place, host), hosts)

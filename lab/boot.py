@@ -26,6 +26,7 @@ def start(place: Place, host: LabHost) -> None:
         f"CGROUPS='{' '.join(str(group) for group in groups)}'\n"
         f"LOWERS='{files.lowers}'\n"
         f"NAMESPACE='{place.namespace(host)}'\n"
+        f"TAILSCALE='{place.tailnet_sockets(host.name)}'\n"
         f"HOST='{host.name}'\n"
         f"CGROUP_V1='{'' if cgroups.is_v2() else 'yes'}'\n"
     )

@@ -16,6 +16,7 @@ from lab.errors import LabError, UsageError
 from lab.progress import Reporter
 from lab.spec import chosen
 from lab.status import HostStatus
+from lab.tailnet.cli import tailnet
 
 STATE_STYLES = {"up": "green", "booting": "yellow", "off": "red", "absent": "dim"}
 
@@ -134,6 +135,9 @@ def poweroff(it: Lab, host: str) -> None:
 def poweron(it: Lab, host: str) -> None:
     """Start a host that is off."""
     it.poweron(host)
+
+
+lab.add_command(tailnet)
 
 
 def _show(hosts: list[HostStatus]) -> None:

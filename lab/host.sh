@@ -11,7 +11,7 @@ main() {
   machine=$2
   export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   # shellcheck source=/dev/null
-  . "$dir/boot.env" # CGROUPS LOWERS NAMESPACE HOST CGROUP_V1
+  . "$dir/boot.env" # CGROUPS LOWERS NAMESPACE TAILSCALE HOST CGROUP_V1
   for group in $CGROUPS; do echo 0 > "$group/loop/cgroup.procs" || exit 1; done
   mount -t overlay "$machine" \
     -o "lowerdir=$LOWERS,upperdir=$dir/upper,workdir=$dir/work,redirect_dir=off,metacopy=off,index=off" \
@@ -40,6 +40,7 @@ main() {
       exec systemd-nspawn --quiet --register=no --keep-unit --machine="$machine" --hostname="$HOST" \
         --directory="$dir/root" --network-namespace-path="/run/netns/$NAMESPACE" \
         --capability=CAP_NET_ADMIN --resolv-conf=off --timezone=off --link-journal=no \
+        --bind="$TAILSCALE:/run/standin-tailscale" \
         --console=pipe --kill-signal=SIGRTMIN+3 $tun /bin/sh -c "$init"
     )
     code=$?

@@ -14,7 +14,6 @@ from lab.spec import LabHost
 
 IDENTITY = IMAGES / "identity.sh"
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key.pub"
-HOSTS_BEGIN, HOSTS_END = "# the fleet, by the lab", "# end of the fleet"
 
 
 @dataclass(frozen=True)
@@ -61,16 +60,15 @@ def prepare(files: HostFiles) -> None:
         (files.directory / name).mkdir(parents=True, exist_ok=True)
 
 
-def create(place: Place, host: LabHost, hosts: tuple[LabHost, ...], lowers: str) -> None:
+def create(place: Place, host: LabHost, lowers: str) -> None:
     """Make a pristine host above the layers `lowers`; one that was made before stays as it is."""
     files = host_files(place, host.name)
     if files.made.exists():
-        refresh_hosts_file(files, place, hosts)
         return
     shutil.rmtree(files.directory, ignore_errors=True)
     prepare(files)
     table = files.directory / "hosts"
-    table.write_text(hosts_file(place, host.name, hosts))
+    table.write_text(hosts_file(host.name))
     standin = STANDINS / host.kind / "install.sh"
     env = {
         "LOWERS": lowers,
@@ -99,31 +97,9 @@ def create(place: Place, host: LabHost, hosts: tuple[LabHost, ...], lowers: str)
     files.made.write_text(lowers + "\n")
 
 
-def hosts_file(place: Place, name: str, hosts: tuple[LabHost, ...]) -> str:
-    """Return a host's /etc/hosts: every host of the fleet by its tailnet address."""
-    return (
-        f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost ip6-loopback\n"
-        f"{_block(place, hosts)}"
-    )
-
-
-def _block(place: Place, hosts: tuple[LabHost, ...]) -> str:
-    lines = [f"{place.tailnet(host)} {host.name}" for host in hosts]
-    return "\n".join([HOSTS_BEGIN, *lines, HOSTS_END]) + "\n"
-
-
-def refresh_hosts_file(files: HostFiles, place: Place, hosts: tuple[LabHost, ...]) -> None:
-    """Bring the fleet's lines of a halted host's /etc/hosts up to date; keep all others."""
-    file = files.upper / "etc/hosts"
-    if not file.is_file():
-        return
-    text = file.read_text()
-    before, begin, rest = text.partition(HOSTS_BEGIN + "\n")
-    _, end, after = rest.partition(HOSTS_END + "\n")
-    if begin and end:
-        wanted = before + _block(place, hosts) + after
-        if wanted != text:
-            file.write_text(wanted)
+def hosts_file(name: str) -> str:
+    """Return a host's /etc/hosts. Of the others it learns from the tailnet, once it has joined."""
+    return f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
 def host_key(files: HostFiles) -> str | None:

@@ -31,6 +31,8 @@ def ensure_switch(place: Place) -> None:
     # A fixed address at both ends: a random one after a restart costs seconds of stale neighbours.
     run(["ip", "link", "set", place.uplink, "address", f"02:00:0a:{place.number:02x}:00:01"])
     run(["ip", "addr", "add", f"{place.gateway}/24", "brd", "+", "dev", place.uplink])
+    # This machine may have IPv6 switched off; the hosts have it all the same.
+    run(["ip", "addr", "add", f"{place.gateway6}/64", "dev", place.uplink, "nodad"], check=False)
     run(["ip", "link", "set", place.uplink, "up"])
 
 
@@ -55,9 +57,10 @@ def remove_switch(place: Place) -> None:
 
 
 def connect(place: Place, host: LabHost) -> None:
-    """Make a host's namespace anew: eth0 on the LAN, a second interface in the tailnet.
+    """Make a host's namespace anew: eth0 on the LAN, a second interface for the tailnet.
 
-    There is no default route: the hosts have no internet.
+    That one is down and has no address until the host has joined: lab/tailnet sees to it. There
+    is no default route: the hosts have no internet.
     """
     inside, tail = place.namespace(host), host.tailnet_interface
     _remove_namespace(inside)
@@ -81,9 +84,8 @@ def connect(place: Place, host: LabHost) -> None:
         f"link set eth0 address 02:00:0a:{place.number:02x}:00:{last:02x}",
         f"link set {tail} address 02:00:64:{place.number:02x}:00:{last:02x}",
         f"addr add {place.lan(host)}/24 brd + dev eth0",
-        f"addr add {place.tailnet(host)}/24 brd + dev {tail}",
+        f"addr add {place.lan6(host)}/64 dev eth0 nodad",
         "link set eth0 up",
-        f"link set {tail} up",
     )
 
 

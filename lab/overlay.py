@@ -24,11 +24,8 @@ def overlay(fleet: Fleet, lab_name: str | None = None) -> tuple[Fleet, Path, Pat
     learned = read_fleet_lock(place.fleet_lock)
     hosts = []
     for host, spec in zip(fleet.hosts, lab_hosts(fleet), strict=True):
-        addresses = Addresses(
-            lan=place.lan(spec),
-            tailnet=learned.tailnet_ipv4(host.name),
-            tailnet6=learned.tailnet_ipv6(host.name),
-        )
+        ipv4, ipv6 = learned.tailnet_ipv4(host.name), learned.tailnet_ipv6(host.name)
+        addresses = Addresses(lan=place.lan(spec), tailnet=ipv4, tailnet6=ipv6)
         ssh = Ssh(user=USER, port=host.ssh.port, key=str(place.key))
         hosts.append(host.model_copy(update={"addresses": addresses, "ssh": ssh}))
     operators = tuple(_operators(fleet, place))

@@ -95,9 +95,28 @@ class Place:
         """Return a host's address on the LAN."""
         return f"10.{self.number}.0.{FIRST_ADDRESS + host.index}"
 
-    def tailnet(self, host: LabHost) -> str:
-        """Return a host's address in the tailnet."""
-        return f"100.64.{self.number}.{FIRST_ADDRESS + host.index}"
+    def lan6(self, host: LabHost) -> str:
+        """Return a host's IPv6 address on the LAN."""
+        return f"fd00:10:{self.number}::{FIRST_ADDRESS + host.index}"
+
+    @property
+    def gateway6(self) -> str:
+        """Return this machine's IPv6 address on the lab's LAN."""
+        return f"fd00:10:{self.number}::1"
+
+    @property
+    def tailnet(self) -> Path:
+        """Return the directory of the lab's tailnet: what it knows, and a socket for each host."""
+        return self.state / "tailnet"
+
+    def tailnet_sockets(self, host: str) -> Path:
+        """Return the directory that a host and the tailnet have in common."""
+        return self.tailnet / "hosts" / host
+
+    @property
+    def fleet_lock(self) -> Path:
+        """Return the file of what runs have learned in this lab."""
+        return self.state / "fleet.lock.yaml"
 
 
 def find_place(name: str | None = None) -> Place:

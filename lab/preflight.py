@@ -14,6 +14,7 @@ from lab.shell import isolated, run, tail
 TOOLS = {
     "dpkg-scanpackages": "dpkg-dev",
     "ip": "iproute2",
+    "nft": "nftables",
     "mkfs.ext4": "e2fsprogs",
     "mount": "mount",
     "ssh": "openssh-client",
@@ -22,6 +23,7 @@ TOOLS = {
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 EMULATION = {"/usr/bin/qemu-aarch64-static": "qemu-user-static"}
+IPV6 = Path("/proc/sys/net/ipv6")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -48,6 +50,11 @@ def ready(state: Path, reporter: Reporter, *, emulation: bool) -> None:
     require_root()
     _install(_missing({**TOOLS, **(EMULATION if emulation else {})}), reporter)
     _try_overlay(state)
+    if not IPV6.exists():
+        raise LabError(
+            "this machine's kernel has no IPv6, which the hosts have among each other.\n"
+            "Start it without `ipv6.disable=1`."
+        )
 
 
 def require_space(folder: Path, megabytes: int, what: str, setting: str) -> None:

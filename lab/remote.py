@@ -53,8 +53,11 @@ def write_ssh_files(place: Place, hosts: Sequence[LabHost]) -> None:
 
 
 def known_names(place: Place, host: LabHost) -> str:
-    """Return the names a host's key is filed under: its name and both addresses."""
-    names = [host.name, place.lan(host), place.tailnet(host)]
+    """Return the names a host's key is filed under: its name and its addresses on the LAN.
+
+    Those in the tailnet are the host's only until it joins anew.
+    """
+    names = [host.name, place.lan(host), place.lan6(host)]
     if host.port != 22:  # an alias (HostKeyAlias) is looked up without the port
         names = [host.name, *(f"[{name}]:{host.port}" for name in names)]
     return ",".join(names)

@@ -14,8 +14,10 @@ from lab.errors import LabError, UsageError
 from lab.hosts import HostFiles, host_files
 from lab.place import Place
 from lab.shell import run
+from lab.tailnet import store
 
 PARALLEL_COPIES = 4
+LAB = ".lab"  # in a snapshot beside its hosts: what the lab knew of them, as files
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -42,9 +44,19 @@ def take(place: Place, tag: str, names: Sequence[str]) -> None:
         cgroups.freeze(groups, frozen=True)
         with ThreadPoolExecutor(PARALLEL_COPIES) as pool:
             list(pool.map(lambda name: _keep(host_files(place, name), part / name), names))
+        for name, file in _knowledge(place).items():
+            if file.exists():
+                (part / LAB).mkdir(exist_ok=True)
+                shutil.copy(file, part / LAB / name)
     finally:
         cgroups.freeze(groups, frozen=False)
     _swap(part, target)
+
+
+def _knowledge(place: Place) -> dict[str, Path]:
+    """Return the files that have to fit what the hosts are: the tailnet, what runs learned."""
+    tailnet = {name: place.tailnet / name for name in (store.STATE, store.KEY)}
+    return {**tailnet, place.fleet_lock.name: place.fleet_lock}
 
 
 def _keep(files: HostFiles, target: Path) -> None:
@@ -59,7 +71,7 @@ def kept(place: Place, tag: str) -> list[str]:
     if not source.is_dir():
         known = ", ".join(tags(place)) or "none yet"
         raise LabError(f"the lab {place.name} has no snapshot {tag}; there is: {known}")
-    return sorted(file.name for file in source.iterdir())
+    return sorted(file.name for file in source.iterdir() if file.name != LAB)
 
 
 def put_back(place: Place, tag: str, names: Sequence[str]) -> None:
@@ -69,6 +81,11 @@ def put_back(place: Place, tag: str, names: Sequence[str]) -> None:
         _check_layers(source / name)
     with ThreadPoolExecutor(PARALLEL_COPIES) as pool:
         list(pool.map(lambda name: _put_back_one(place, source / name, name), names))
+    for name, file in _knowledge(place).items():
+        file.unlink(missing_ok=True)
+        if (source / LAB / name).exists():
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            shutil.copy(source / LAB / name, file)
 
 
 def _check_layers(kept_host: Path) -> None:

@@ -10,6 +10,7 @@ from lab.hosts import host_files
 from lab.place import Place
 from lab.remote import listens
 from lab.spec import LabHost
+from lab.tailnet.process import LabTailnet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,7 @@ class HostStatus:
     kind: str
     state: str
     lan: str
-    tailnet: str
+    tailnet: str  # its address there, empty until it has joined
     port: int
     pid: int | None  # its PID 1, as this machine sees it
     memory_mb: int | None
@@ -28,11 +29,12 @@ class HostStatus:
 
 def look(place: Place, hosts: Sequence[LabHost]) -> list[HostStatus]:
     """Return the status of every host."""
+    joined = LabTailnet(place).known()
     with ThreadPoolExecutor(max(1, len(hosts))) as pool:
-        return list(pool.map(lambda host: _one(place, host), hosts))
+        return list(pool.map(lambda host: _one(place, host, joined.get(host.name, "")), hosts))
 
 
-def _one(place: Place, host: LabHost) -> HostStatus:
+def _one(place: Place, host: LabHost, tailnet: str) -> HostStatus:
     groups = cgroups.find(place, host.name)
     pid = cgroups.first_process(groups)
     if pid is None:
@@ -45,7 +47,7 @@ def _one(place: Place, host: LabHost) -> HostStatus:
         kind=host.kind,
         state=state,
         lan=place.lan(host),
-        tailnet=place.tailnet(host),
+        tailnet=tailnet,
         port=host.port,
         pid=pid,
         memory_mb=_memory(groups),

@@ -14,6 +14,7 @@ from lab.images.packages import (
     essential,
     listed,
 )
+from lab.images.tailscale import prepare_deb, prepare_files, standin_digest
 from lab.layers import NATIVE_ARCH, Builder, Layer
 from lab.paths import IMAGES, STANDINS
 
@@ -58,6 +59,21 @@ def _pool(base: Layer, packages: tuple[str, ...]) -> Layer:
         foreign=base.foreign,
         megabytes=300,
     )
+
+
+def _repository(stack: tuple[Layer, ...], packages: tuple[str, ...]) -> tuple[Layer, ...]:
+    """Return the layers of the offline repository: Debian's packages, then our tailscale."""
+    pool = _pool(stack[-1], packages)
+    ours = Layer(
+        "tailscale",
+        arch=pool.arch,
+        below=(pool, *stack),
+        steps=("pool.sh",),
+        prepare=prepare_deb,
+        inputs=(standin_digest(),),
+        megabytes=5,
+    )
+    return (ours, pool)
 
 
 def prepare_pool(builder: Builder, layer: Layer, inputs: Path) -> None:
@@ -114,13 +130,15 @@ def _extra(kind: str, below: tuple[Layer, ...]) -> tuple[Layer, ...]:
 def _debian() -> tuple[Layer, ...]:
     base = _base()
     stack = (_compilers(base), base)
-    return (_pool(base, listed(IMAGES / "pool.txt")), *_extra("debian", stack), *stack)
+    packages = listed(IMAGES / "pool.txt")
+    return (*_repository(stack, packages), *_extra("debian", stack), *stack)
 
 
 def _wsl() -> tuple[Layer, ...]:
     base = _base()
     stack = (_compilers(base), base)
-    return (_pool(base, listed(IMAGES / "pool.txt")), *_extra("wsl", stack), *stack)
+    packages = listed(IMAGES / "pool.txt")
+    return (*_repository(stack, packages), *_extra("wsl", stack), *stack)
 
 
 def _macos() -> tuple[Layer, ...]:
@@ -144,7 +162,7 @@ def _raspios() -> tuple[Layer, ...]:
     )
     pool = tuple(name for name in listed(IMAGES / "pool.txt") if name != "nftables")
     stack = (_compilers(base), base)
-    return (_pool(base, pool), *_extra("raspios", stack), *stack)
+    return (*_repository(stack, pool), *_extra("raspios", stack), *stack)
 
 
 def _arch() -> tuple[Layer, ...]:
@@ -159,7 +177,15 @@ def _arch() -> tuple[Layer, ...]:
         inputs=(*ARCH_REPACKAGED, (IMAGES / "arch-provided.txt").read_text()),
         megabytes=300,
     )
-    return (_artifacts(), repository, *stack)
+    tailscale = Layer(
+        "tailscale",
+        below=(repository, *stack),
+        steps=("tailscale-arch.sh",),
+        prepare=prepare_files,
+        inputs=(standin_digest(),),
+        megabytes=5,
+    )
+    return (_artifacts(), tailscale, repository, *stack)
 
 
 def prepare_arch(builder: Builder, layer: Layer, inputs: Path) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from fleet.lock import FleetLock, LockedHost, LockedTailnet, write_fleet_lock
 from fleet.model import load_fleet
 from lab import cgroups, machine, network
 from lab.api import Lab
 from lab.errors import LabError
+from tests.lab.joining import install, join, until
 
 pytestmark = [
     pytest.mark.lab,
@@ -196,6 +198,31 @@ def test_snapshot_and_restore_bring_files_modes_and_deletions_back(it: Lab) -> N
     assert it.run("boss", "test -d /var/log/journal", check=False).returncode == 0
     assert it.run("berry", "test -e /root/stray", check=False).returncode == 1
     assert it.place.known_hosts.read_text() == key
+
+
+def test_a_snapshot_has_the_tailnet_and_what_runs_learned_in_it(it: Lab) -> None:
+    it.up(["boss"])
+    install(it, "boss")
+    join(it, "boss")
+    nodes, key = it.tailnet.nodes(), it.tailnet.auth_key.read_text()
+    learned = FleetLock().with_host("boss", LockedHost(tailnet=LockedTailnet(ipv4=nodes[0].ipv4)))
+    write_fleet_lock(it.place.fleet_lock, learned)
+    assert it.fleet.host("boss").addresses.tailnet == nodes[0].ipv4
+    it.snapshot("joined")
+    it.reset(["boss"])
+    assert it.fleet.host("boss").addresses.tailnet == nodes[0].ipv4, "a reset forgets nothing"
+    install(it, "boss")
+    join(it, "boss")
+    assert [(one.name, one.online) for one in it.tailnet.nodes()] == [
+        ("boss", False),
+        ("boss-1", True),
+    ]
+    it.tailnet.new_key()
+    it.place.fleet_lock.unlink()
+    it.restore("joined")
+    until(lambda: it.tailnet.nodes() == nodes)
+    assert it.tailnet.auth_key.read_text() == key
+    assert it.fleet.host("boss").addresses.tailnet == nodes[0].ipv4
 
 
 def test_an_unknown_snapshot_is_named_with_those_that_exist(it: Lab) -> None:

@@ -60,6 +60,8 @@ keg curl curl && share curl
 keg ripgrep ripgrep && take usr/bin/rg bin
 keg ccache ccache && take usr/bin/ccache bin
 keg jq jq && take usr/bin/jq bin
+version[tailscale]=$(sed -n 's/^  -version.*echo \([0-9.]*\).*/\1/p' "$here/../tailscale/tailscaled")
+keg tailscale tailscale && cp "$here"/../tailscale/tailscale{,d} "$keg/bin/"
 if [ "$variant" = port ]; then lzo=lzo2; else lzo=lzo; fi
 library "$lzo" liblzo2-dev lzo lzo2 lzo2
 library libarchive libarchive-dev 'archive.h archive_entry.h' libarchive archive

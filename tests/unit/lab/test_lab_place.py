@@ -34,7 +34,7 @@ def test_the_default_lab_has_the_documented_networks() -> None:
     place = find_place()
     assert (place.name, place.number) == ("demo", DEFAULT_NUMBER)
     assert place.lan(PI) == "10.77.0.13"
-    assert place.tailnet(PI) == "100.64.77.13"
+    assert place.lan6(PI) == "fd00:10:77::13"
 
 
 def test_the_environment_names_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,18 +78,17 @@ def test_names_on_the_machine_fit_and_differ() -> None:
     assert not labs[1].namespace(PI).startswith(labs[0].switch + ".")
 
 
-def test_host_keys_are_filed_under_name_and_addresses() -> None:
+def test_host_keys_are_filed_under_name_and_lan_addresses() -> None:
     place = Place("demo", 77)
-    assert known_names(place, PI) == "berry,10.77.0.13,100.64.77.13"
+    assert known_names(place, PI) == "berry,10.77.0.13,fd00:10:77::13"
     assert known_names(place, WINDOW) == (
-        "window,[window]:2222,[10.77.0.14]:2222,[100.64.77.14]:2222"
+        "window,[window]:2222,[10.77.0.14]:2222,[fd00:10:77::14]:2222"
     )
 
 
-def test_hosts_know_each_other_by_their_tailnet_address() -> None:
-    lines = hosts_file(Place("demo", 77), "berry", (PI, WINDOW)).splitlines()
-    assert "127.0.1.1 berry" in lines
-    assert "100.64.77.14 window" in lines
+def test_a_new_host_knows_itself_and_nobody_else() -> None:
+    names = [line.split()[1:] for line in hosts_file("berry").splitlines()]
+    assert names == [["localhost"], ["berry"], ["localhost", "ip6-localhost", "ip6-loopback"]]
 
 
 def test_the_overlay_changes_the_connection_and_nothing_else(tmp_path: Path) -> None:
