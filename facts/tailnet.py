@@ -16,7 +16,7 @@ from facts.probe import Lines
 STATE_FILES = ("/var/lib/tailscale/tailscaled.state", "/Library/Tailscale/tailscaled.state")
 INTEROP = "/run/WSL"
 # Windows' programs need a live interop socket, which a session over SSH has not: the stale ones of
-# ended sessions lie beside it, so each is tried. They also read our standard input if they may.
+# ended sessions lie beside it, so each is tried until one answers.
 # Without TAILSCALE_BE_CLI a Mac's application may take a call from no terminal for its own start.
 _SCRIPT = """(
 set -- {programs}
@@ -28,7 +28,7 @@ if [ -n "$program" ]; then
     *.exe)
         for WSL_INTEROP in {interop}/*_interop; do
             export WSL_INTEROP
-            if said=$("$program" status --json </dev/null); then
+            if said=$("$program" status --json); then
                 printf '%s\\n' "$said" # echo would read the backslashes
                 break
             fi

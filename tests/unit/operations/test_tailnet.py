@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from facts import services
 from facts.look import Look
 from facts.tailnet import Tailnet
+from fleet.problems import FleetError
 from fleet.resources import Resources, TailnetNode
 from operations import tailnet
 from operations.change import Change, HostContext, wrap
@@ -407,3 +409,32 @@ def test_what_is_news(
 ) -> None:
     now = up(**{"ipv6": "fd7a:115c:a1e0::5"} | state).tailnet
     assert tailnet.news(now, known) is new
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (None, ""),
+        (FleetError.of("fleet.yaml", "it has another address", "mend it"), "another address"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_what_was_seen_is_forgotten_once_something_is_learned(
+    fault: Exception | None, words: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """What is wanted of other hosts, and so what there is to look at, follows from it."""
+    remembered = {"rpi1": Look(), "imac": Look()}
+    monkeypatch.setattr("facts.look._remembered", remembered)
+    learned = []
+
+    def learn(name: str, now: Tailnet) -> None:
+        if fault:
+            raise fault
+        learned.append((name, now.ipv4))
+
+    host: Any = SimpleNamespace(name="rpi1", print_prefix="[rpi1] ")
+    state: Any = None
+    assert tailnet._learn(state, host, up().tailnet, learn) is (fault is None)
+    assert learned == ([] if fault else [("rpi1", "100.101.0.5")])
+    assert bool(remembered) is bool(fault)
+    assert words in caplog.text
