@@ -20,6 +20,7 @@ def resources(view: HostView) -> Resources:
             Directory(role.state_dir),
             Directory(role.log_dir),
             Directory(role.libexec_dir),
+            Directory(role.config_dir),
         ),
         files=(
             view.script("stamp", "services/stamp.sh.j2"),

@@ -14,7 +14,6 @@ from fleet.daemons import WALL, daemon
 from fleet.doors import Door, Who, doors
 from fleet.lock import TAILNET_IPV6
 from fleet.resources import (
-    Directory,
     File,
     Guard,
     Manager,
@@ -52,7 +51,6 @@ def resources(view: HostView) -> Resources:
     return Resources(
         packages=(Package("nftables", {Manager.BREW: None, Manager.PORT: None}),),
         users=_users(view),
-        directories=(Directory(view.settings.config_dir),),
         guard=_guard(view, rules, script, definition),
         files=(rules, script, *launcher, definition),
         services=(running, told),

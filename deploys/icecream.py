@@ -110,9 +110,10 @@ def compile_user(view: HostView) -> User:
 
 
 def _users(view: HostView, built_here: bool) -> tuple[User, ...]:
-    daemon_user = compile_user(view)
+    # On Linux the firewall's rules name the account, and made it before.
+    compiles = (compile_user(view),) if view.host.is_mac else ()
     builder = User(view.settings.build_user, home=_build_dir(view), comment="builds from source")
-    return (daemon_user, builder) if built_here else (daemon_user,)
+    return (*compiles, builder) if built_here else compiles
 
 
 def _directories(view: HostView, built_here: bool) -> tuple[Directory, ...]:

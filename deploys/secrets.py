@@ -13,7 +13,7 @@ def resources(view: HostView) -> Resources:
         return Resources()
     directory = f"{view.settings.config_dir}/secrets"
     return Resources(
-        directories=(Directory(view.settings.config_dir), Directory(directory, mode="0700")),
+        directories=(Directory(directory, mode="0700"),),
         files=tuple(
             File(f"{directory}/{name}", b"", "fleet.yaml", mode="0400", secret=name)
             for name in held

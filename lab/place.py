@@ -113,11 +113,6 @@ class Place:
         """Return the directory that a host and the tailnet have in common."""
         return self.tailnet / "hosts" / host
 
-    @property
-    def fleet_lock(self) -> Path:
-        """Return the file of what runs have learned in this lab."""
-        return self.state / "fleet.lock.yaml"
-
 
 def find_place(name: str | None = None) -> Place:
     """Return the lab's place: as remembered, else as it would be made now."""

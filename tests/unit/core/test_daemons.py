@@ -142,7 +142,8 @@ def test_a_note_stands_in_both_and_breaks_neither() -> None:
 
 def test_what_stands_behind_the_wall_starts_after_it_and_falls_with_it() -> None:
     found = unit(behind_wall=True)
-    assert found["BindsTo"] == found["After"] == "agentfleet-wall.service"
+    assert found["BindsTo"] == "agentfleet-wall.service"
+    assert found["After"] == "network-online.target agentfleet-wall.service"
     # Pulled in again by the wall's next start: what was stopped with a unit does not return alone.
     assert found["WantedBy"] == "multi-user.target agentfleet-wall.service"
     assert "BindsTo" not in unit()
