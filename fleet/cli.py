@@ -32,6 +32,7 @@ class Verb(NamedTuple):
 VERBS: Mapping[str, Verb] = {
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),
     "lab": Verb("lab.cli:lab", "Start, look into and stop the lab: the fleet on one machine."),
+    "policy": Verb("fleet.commands.policy:policy", "Print the tailnet's policy for the fleet."),
     "render": Verb("fleet.commands.render:render", "Write the files of every host."),
     "revoke": Verb("fleet.commands.revoke:revoke", "Take an operator's access away everywhere."),
     "schema": Verb("fleet.commands.schema:schema", "Print the JSON Schema of fleet.yaml."),
