@@ -148,7 +148,7 @@ class Document:
         line = self.text.rfind("\n", 0, start) + 1
         rest = self.text[end : self.text.find("\n", end) + 1]
         if self.text[line:start].strip() or rest.strip() or not rest:
-            return Edit(start, _skip(self.bare, end) if not rest.strip() else end, "")
+            return Edit(start, end, "")
         while line and self.text[self._line_before(line) : line].strip().startswith(OURS):
             line = self._line_before(line)
         return Edit(line, end + len(rest), "")
@@ -176,14 +176,15 @@ class Document:
 
     def _indent(self, place: int) -> str:
         line = self.text.rfind("\n", 0, place) + 1
-        return self.text[line : _SPACE.match(self.text, line).end()] if line <= place else ""  # type: ignore[union-attr]
+        return self.text[line : _skip(self.text, line)]
 
     def edited(self, edits: Iterable[Edit]) -> str:
-        """The text with the edits, which must not overlap."""
-        text = self.text
-        for edit in sorted(edits, reverse=True):
-            text = text[: edit.start] + edit.text + text[edit.end :]
-        return text
+        """The text with the edits, which must not overlap; at one place they stay in order."""
+        parts, place = [], 0
+        for edit in sorted(edits, key=lambda one: (one.start, one.end)):
+            parts += [self.text[place : edit.start], edit.text]
+            place = edit.end
+        return "".join((*parts, self.text[place:]))
 
 
 def written(value: Any, head: str = "") -> list[str]:  # noqa: ANN401 - any JSON value

@@ -1,8 +1,8 @@
 """The fleet's policy inside a tailnet's: what is ours there is brought up to date, all else stays.
 
-Ours is what bears the fleet's names: the group, the aliases that begin with `agentfleet-`, the tags of
-roles; and a grant or a test that speaks of nothing else. The owners of a tag are ours only while the
-fleet has such hosts, and a grant that has more to it than ports (`app`, `via`, `srcPosture`) is
+Ours is what bears the fleet's names: the group, the aliases that begin with `agentfleet-`, the tags
+of the roles; and a grant or a test that speaks of nothing else. A tag's owners are ours only while
+the fleet has such hosts. A grant that has more to it than ports (`app`, `via`, `srcPosture`) is
 somebody's own.
 """
 
@@ -106,7 +106,7 @@ def _object_change(
     want = dict(want or {})
     members = {str(one.key): one for one in document.members(member.value)[0]}
     gone = {key for key in present if name != "tagOwners" and is_ours(key) and key not in want}
-    for key in sorted(key for key in gone if _mentioned(document, key)):
+    for key in sorted(key for key in gone if _mentioned(document, key, policy)):
         fault = "is still in use by what is not the fleet's"
         if key == GROUP:
             want[key] = []
@@ -128,7 +128,7 @@ def _object_change(
     )
 
 
-def _mentioned(document: Document, name: str) -> bool:
+def _mentioned(document: Document, name: str, policy: Policy) -> bool:
     """Whether what is not ours speaks of a name."""
 
     def strings(value: object) -> Iterator[str]:
@@ -144,17 +144,18 @@ def _mentioned(document: Document, name: str) -> bool:
     return any(
         text == name or text.startswith(f"{name}:")
         for key, content in document.data.items()
-        for text in strings(_foreign(key, content))
+        for text in strings(_foreign(key.casefold(), content, policy))
     )
 
 
-def _foreign(section: str, content: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _foreign(section: str, content: Any, policy: Policy) -> Any:  # noqa: ANN401 - any JSON value
     """The part of a section that is not the fleet's."""
-    name = section.casefold()
-    if name in _OURS_ONLY and isinstance(content, list):
-        return [one for one in content if not is_our_element(name, one)]
-    if name in ("groups", "hosts", "tagowners") and isinstance(content, dict):
+    if section in _OURS_ONLY and isinstance(content, list):
+        return [one for one in content if not is_our_element(section, one)]
+    if section in ("groups", "hosts") and isinstance(content, dict):
         return [one for key, one in content.items() if not is_ours(key)]
+    if section == "tagowners" and isinstance(content, dict):
+        return [one for key, one in content.items() if key not in policy.tagged]
     return content
 
 
@@ -163,12 +164,10 @@ def is_our_element(section: str, element: object) -> bool:
     if not isinstance(element, dict) or not element.keys() <= _OURS_ONLY.get(section, set()):
         return False
     lists = _SELECTORS if section == "grants" else _TESTED
-    named = [one for key in lists if key in element for one in _listed(element[key])]
-    return "src" in element and bool(named) and all(is_ours(one) for one in named)
-
-
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    named = [element.get(key, []) for key in lists]
+    flat = [one for value in named for one in (value if isinstance(value, list) else [value])]
+    complete = element.keys() >= lists or (section == "tests" and "src" in element)
+    return complete and len(flat) > 1 and all(is_ours(one) for one in flat)
 
 
 def _canonical(element: object) -> str:

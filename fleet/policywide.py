@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,8 @@ class _Opened:
 
 def defeats(document: Document, policy: Policy) -> tuple[Problem, ...]:
     """The grants and acls that let anybody through a door which is not for anybody."""
-    names = {**_groups_and_hosts(document), **policy.sections.get("hosts", {})}
+    ours = (policy.sections.get(name, {}) for name in ("groups", "hosts"))
+    names = dict(ChainMap(*ours, _groups_and_hosts(document)))
     found = []
     for section in ("grants", "acls"):
         for number, (place, rule) in enumerate(elements_of(document, section)):
@@ -54,10 +56,11 @@ def defeats(document: Document, policy: Policy) -> tuple[Problem, ...]:
 
 
 def _said(open_doors: Iterable[tuple[str, int]]) -> str:
-    return ", ".join(f"{name} ({port})" for name, port in dict.fromkeys(open_doors))
+    by_port = sorted(set(open_doors), key=lambda one: one[1])
+    return ", ".join(f"{name} ({port})" for name, port in by_port)
 
 
-def _groups_and_hosts(document: Document) -> Mapping[str, Any]:
+def _groups_and_hosts(document: Document) -> dict[str, Any]:
     """Group or alias → what the policy says it is."""
     found: dict[str, Any] = {}
     for name in ("groups", "hosts"):

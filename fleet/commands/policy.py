@@ -69,7 +69,7 @@ def _check(file: Path, wanted: Policy) -> int:
     old, new = (document.text.splitlines() for document in (before, merged))
     difference = list(difflib.unified_diff(old, new, *names, lineterm=""))
     for line in difference:
-        click.echo(printable(line))
+        click.echo("\t".join(map(printable, line.split("\t"))))
     if too_wide:
         return DEFEATED
     if difference:
@@ -95,8 +95,8 @@ def _unknown(wanted: Policy) -> Iterator[Problem]:
         fix = "write `login:` at those who may, such as alice@example.com"
         yield Problem(file, 0, "operators", fault, fix)
     for name, kinds in wanted.left_out.items():
-        fault = f"left out: {kinds} of it in the tailnet not known"
-        fix = "it reaches nobody that way, nor anybody it: run this again when that is learned"
+        fault = f"left out: its tailnet address is not known ({kinds})"
+        fix = "that way nobody reaches it, nor it anybody: run this again when it is learned"
         yield Problem(file, 0, f"hosts.{name}", fault, fix)
 
 
