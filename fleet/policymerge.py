@@ -9,7 +9,7 @@ somebody's own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 from fleet.hujson import OURS, Document, Edit, Member, written
@@ -22,14 +22,16 @@ _TESTED = frozenset({"src", "accept", "deny"})
 _OURS_ONLY = {"grants": _SELECTORS | {"ip"}, "tests": _TESTED | {"proto"}}
 
 
-def is_ours(selector: object) -> bool:
-    """Whether a selector of a policy, with or without a port behind it, is one of the fleet's."""
+def is_ours(selector: object, tags: Collection[str] | None = None) -> bool:
+    """Whether a selector, with or without a port, has a name of the fleet's or one of these tags.
+
+    Without `tags` they are those of all roles.
+    """
     if not isinstance(selector, str):
         return False
-    names = {selector, selector.rpartition(":")[0]}
-    return any(name == GROUP or name.startswith(ALIAS_PREFIX) for name in names) or bool(
-        names & known_tags()
-    )
+    tags = known_tags() if tags is None else tags
+    names = (selector, selector.rpartition(":")[0])
+    return any(one == GROUP or one.startswith(ALIAS_PREFIX) or one in tags for one in names)
 
 
 def section_of(document: Document, name: str) -> Member | None:
@@ -151,7 +153,7 @@ def _mentioned(document: Document, name: str, policy: Policy) -> bool:
 def _foreign(section: str, content: Any, policy: Policy) -> Any:  # noqa: ANN401 - any JSON value
     """The part of a section that is not the fleet's."""
     if section in _OURS_ONLY and isinstance(content, list):
-        return [one for one in content if not is_our_element(section, one)]
+        return [one for one in content if not is_our_element(section, one, policy)]
     if section in ("groups", "hosts") and isinstance(content, dict):
         return [one for key, one in content.items() if not is_ours(key)]
     if section == "tagowners" and isinstance(content, dict):
@@ -159,15 +161,16 @@ def _foreign(section: str, content: Any, policy: Policy) -> Any:  # noqa: ANN401
     return content
 
 
-def is_our_element(section: str, element: object) -> bool:
-    """Whether a grant or a test speaks of the fleet alone."""
+def is_our_element(section: str, element: object, policy: Policy) -> bool:
+    """Whether a grant or a test speaks of the fleet alone, and not just of tags it has not."""
     if not isinstance(element, dict) or not element.keys() <= _OURS_ONLY.get(section, set()):
         return False
     lists = _SELECTORS if section == "grants" else _TESTED
     named = [element.get(key, []) for key in lists]
     flat = [one for value in named for one in (value if isinstance(value, list) else [value])]
     complete = element.keys() >= lists or (section == "tests" and "src" in element)
-    return complete and len(flat) > 1 and all(is_ours(one) for one in flat)
+    ours = all(map(is_ours, flat)) and any(is_ours(one, policy.tagged) for one in flat)
+    return complete and ours
 
 
 def _canonical(element: object) -> str:
@@ -192,7 +195,7 @@ def _array_change(
     missing = {_canonical(one): one for one in want or ()}
     remove = set()
     for number, (place, one) in enumerate(elements_of(document, name)):
-        if is_our_element(name, one) and missing.pop(_canonical(one), None) is None:
+        if is_our_element(name, one, policy) and missing.pop(_canonical(one), None) is None:
             remove.add(number)
             if name == "grants":
                 fault = f"removed: {json.dumps(one, ensure_ascii=False)}"

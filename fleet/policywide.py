@@ -21,7 +21,7 @@ from fleet.problems import Problem
 
 _MEMBERS = frozenset({"autogroup:member", "autogroup:members"})
 _ANYONE = _MEMBERS | {"*", "autogroup:tagged", "autogroup:shared", "autogroup:danger-all"}
-_TCP = frozenset({"", "tcp", "6"})
+_TCP = ("", "tcp", "6")
 _PORTS = re.compile(r"(\d+)(?:-(\d+))?")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -42,7 +42,7 @@ def defeats(document: Document, policy: Policy) -> tuple[Problem, ...]:
     found = []
     for section in ("grants", "acls"):
         for number, (place, rule) in enumerate(elements_of(document, section)):
-            if not isinstance(rule, dict) or is_our_element(section, rule):
+            if not isinstance(rule, dict) or is_our_element(section, rule, policy):
                 continue
             entries = {key.casefold(): value for key, value in rule.items()}
             anyone = [one for one in _sources(entries) if _is_anyone(one, names)]

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fleet.cli import main
 from fleet.hujson import Document
@@ -18,6 +20,7 @@ from fleet.policywide import defeats
 from fleet.problems import FleetError
 from tests.golden import FLEET
 from tests.unit.fleet.tailnet import Tailnet, devices
+from tests.unit.fleet.test_hujson import JSON
 from tests.unit.fleet.test_policy import FLEETS, golden, unlearned
 
 Capture = pytest.CaptureFixture[str]
@@ -154,6 +157,11 @@ def test_comments_of_ours_leave_with_what_they_are_about() -> None:
     )
 
 
+def test_somebodys_comment_above_ours_stays() -> None:
+    text = merged(THEIRS).text.replace("// agentfleet: agent\n", "// agentfleet: agent\n// mine\n")
+    assert "// mine\n" in merged(text, FLEETS["only an orchestrator"]).text
+
+
 def test_what_is_removed_or_replaced_is_told() -> None:
     text = """{"tagOwners": {"tag:pi": ["kid@example.com"]},
       "grants": [
@@ -184,6 +192,10 @@ def test_names_that_others_use_stay_declared() -> None:
     assert "hosts.agentfleet-old-v4: is still in use" in said
 
 
+def test_the_group_leaves_with_the_last_login() -> None:
+    assert merged(merged("{}").text, FLEETS["no operators"]).data["groups"] == {}
+
+
 def test_owners_of_a_tag_that_is_no_longer_in_the_fleet_stay_declared() -> None:
     after = merged(merged("{}").text, FLEETS["only an orchestrator"]).data
     assert after["tagOwners"]["tag:pi"] == [GROUP]
@@ -207,12 +219,46 @@ def test_what_is_no_policy_is_refused(text: str, fault: str) -> None:
     assert str(error.value).startswith(fault)
 
 
+def test_a_tag_that_the_fleet_has_not_may_be_somebodys() -> None:
+    rule = {"src": ["tag:pi"], "dst": ["tag:pi"], "ip": ["tcp:80"]}
+    text = json.dumps({"tagOwners": {"tag:pi": ["kid@example.com"]}, "grants": [rule]})
+    after = merged(text, FLEETS["only an orchestrator"]).data
+    assert after["grants"][0] == rule
+    assert after["tagOwners"]["tag:pi"] == ["kid@example.com"]
+    assert rule not in merged(text).data["grants"]
+
+
 def test_odd_elements_are_somebodys_own() -> None:
     text = '{"grants": [1, null, {}, {"src": "tag:pi"}, {"src": [1]}], "tests": ["x", {"src": 1}]}'
     after = merged(text).data
     assert after["grants"][:5] == json.loads(text)["grants"]
     assert after["tests"][:2] == json.loads(text)["tests"]
     assert defeats(Document("p", text), Policy(golden())) == ()
+
+
+RULES = st.dictionaries(
+    st.sampled_from(["src", "dst", "ip", "users", "ports", "proto", "accept", "deny", "action"]),
+    st.sampled_from(["*", "tag:pi", "", ":", "::/0", "[::]:*", "*:1-2", "tcp:", "6:9-1"])
+    | st.lists(
+        st.sampled_from(["*", "tag:pi:*", "1-99999", ",", "tcp:-", GROUP]) | JSON, max_size=3
+    )
+    | JSON,
+)
+SECTIONS = st.sampled_from(["grants", "acls", "ACLs", "tests", "hosts", "groups", "tagOwners"])
+
+
+@settings(deadline=None)
+@given(st.dictionaries(SECTIONS, st.lists(RULES, max_size=3) | RULES | JSON))
+def test_whatever_the_file_holds_it_is_refused_or_kept(content: dict[str, Any]) -> None:
+    document = Document("p.hujson", json.dumps(content))
+    policy = Policy(golden())
+    try:
+        found = defeats(document, policy)
+        after, _ = merge(document, policy)
+    except FleetError:
+        return
+    assert len(defeats(after, policy)) == len(found)
+    assert merge(after, policy)[0].text == after.text
 
 
 def grant(src: str, dst: str, *ip: str) -> str:
@@ -245,6 +291,7 @@ NARROW = [
     THEIRS,
     grant("alice@example.com", "*", "*"),
     grant("autogroup:admin", "tag:pi", "*"),
+    grant("100.99.0.1", "tag:pi", "*"),
     grant("autogroup:member", "autogroup:self", "*"),
     grant("autogroup:member", "autogroup:internet", "*"),
     grant("*", "tag:printer", "*"),
