@@ -107,27 +107,31 @@ def _object_change(
     present: dict[str, Any] = _content(document, member, dict)
     want = dict(want or {})
     members = {str(one.key): one for one in document.members(member.value)[0]}
-    gone = {key for key in present if name != "tagOwners" and is_ours(key) and key not in want}
-    for key in sorted(key for key in gone if _mentioned(document, key, policy)):
-        fault = "is still in use by what is not the fleet's"
-        if key == GROUP:
-            want[key] = []
-            fix = "it stays as a group of nobody: no operator has a login"
-        else:
-            fix = "it stays, though the fleet has no such host: remove it with what uses it"
-        gone.remove(key)
-        notes.append(document.problem(members[key].start, [name, key], fault, fix))
+    stale = {key for key in present if name != "tagOwners" and is_ours(key) and key not in want}
+    used = {key for key in stale if _mentioned(document, key, policy)}
+    if GROUP in used:
+        want[GROUP] = []  # whoever was in it is out
     other = [key for key in want if key in present and present[key] != want[key]]
+    for key in sorted(used):
+        notes.append(_still_used(document, name, members[key]))
     for key in other if name == "tagOwners" else ():
         fault = f"the owners were {shorten(json.dumps(present[key]))}"
         fix = "they are the fleet's operators now: a tag opens the fleet's doors"
         notes.append(document.problem(members[key].start, [name, key], fault, fix))
     return document.edits(
         member.value,
-        remove=gone,
+        remove=stale - used,
         replace={key: json.dumps(want[key], ensure_ascii=False) for key in other},
         add=[_member(key, want[key]) for key in want if key not in present],
     )
+
+
+def _still_used(document: Document, name: str, member: Member) -> Problem:
+    fault = "is still in use by what is not the fleet's"
+    fix = "it stays, though the fleet has no such host: remove it with what uses it"
+    if member.key == GROUP:
+        fix = "it stays as a group of nobody: no operator has a login"
+    return document.problem(member.start, [name, member.key], fault, fix)
 
 
 def _mentioned(document: Document, name: str, policy: Policy) -> bool:
