@@ -35,6 +35,7 @@ VERBS: Mapping[str, Verb] = {
     "pin": Verb(
         "fleet.commands.pin:pin", "Pin downloads: fetch, compare, write down; or list them."
     ),
+    "policy": Verb("fleet.commands.policy:policy", "Print the tailnet's policy for the fleet."),
     "render": Verb("fleet.commands.render:render", "Write the files of every host."),
     "revoke": Verb("fleet.commands.revoke:revoke", "Take an operator's access away everywhere."),
     "schema": Verb("fleet.commands.schema:schema", "Print the JSON Schema of fleet.yaml."),

@@ -82,6 +82,12 @@ def read_document(path: Path) -> Document:
     return parse_document(_read(path, file), file)
 
 
+def read_text(path: Path) -> str:
+    """Read a text file, bounded and checked as a YAML file is; raises FleetError."""
+    file = display(path)
+    return _decode(_read(path, file), file)
+
+
 def parse_document(raw: bytes, file: str) -> Document:
     """Parse the content of a YAML file; `file` is its name in messages."""
     text = _decode(raw, file)

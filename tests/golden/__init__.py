@@ -1,5 +1,7 @@
 """What every host gets, as files that are read in review: hosts/HOST.txt, one a host.
 
+And policy.hujson, what the tailnet gets.
+
 `fleet.yaml` and `fleet.lock.yaml` here are a fixed copy of a fleet whose addresses are all learned;
 `python -m tests.golden.update` writes the files anew.
 """
@@ -15,6 +17,8 @@ from fleet.commands.render import access, listing, shown
 from fleet.lock import lock_path, read_artifacts_lock, read_fleet_lock
 from fleet.model import load_fleet
 from fleet.plan import view_of, wanted
+from fleet.policy import Policy
+from fleet.policymerge import rendered
 from fleet.resources import File
 from fleet.target import REAL, ROOT, Target, artifacts_file
 from fleet.view import HostView
@@ -25,6 +29,7 @@ os.environ["AGENTFLEET_GOLDEN_SECRET"] = SECRET
 HERE = Path(__file__).resolve().parent
 HOSTS = HERE / "hosts"
 FLEET = HERE / "fleet.yaml"
+POLICY = HERE / "policy.hujson"
 UPDATE = "make golden  (or: python -m tests.golden.update)"
 
 
@@ -50,6 +55,11 @@ def files(view: HostView) -> Iterator[File]:
 def render() -> Mapping[str, bytes]:
     """Return host name → the bytes of its golden file."""
     return {name: _text(view) for name, view in views().items()}
+
+
+def policy() -> str:
+    """Return the tailnet's policy for the golden fleet."""
+    return rendered(Policy(target().fleet))
 
 
 def _text(view: HostView) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fleet.target import ROOT
-from tests.golden import HOSTS, UPDATE, render, views
+from tests.golden import HOSTS, POLICY, UPDATE, policy, render, views
 
 NAMES = sorted(views())
 SHOWN_LINES = 60
@@ -25,6 +25,13 @@ def test_the_host_gets_what_was_reviewed(name: str) -> None:
     reviewed = path.read_bytes() if path.exists() else b""
     if now != reviewed:
         pytest.fail(f"{_diff(reviewed, now, name)}\n\nIf that is meant: {UPDATE}", pytrace=False)
+
+
+def test_the_tailnet_gets_what_was_reviewed() -> None:
+    reviewed, now = POLICY.read_bytes(), policy().encode()
+    if now != reviewed:
+        difference = _diff(reviewed, now, "policy")
+        pytest.fail(f"{difference}\n\nIf that is meant: {UPDATE}", pytrace=False)
 
 
 def _diff(reviewed: bytes, now: bytes, name: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.golden import HOSTS, render
+from tests.golden import HOSTS, POLICY, policy, render
 
 
 def main() -> None:
-    """Write hosts/HOST.txt for every host, and remove those of hosts that are gone."""
+    """Write hosts/HOST.txt for every host, remove those of hosts that are gone, and the policy."""
     HOSTS.mkdir(exist_ok=True)
     rendered = render()
     for path in HOSTS.glob("*.txt"):
@@ -14,7 +14,8 @@ def main() -> None:
             path.unlink()
     for name, content in rendered.items():
         (HOSTS / f"{name}.txt").write_bytes(content)
-    print(f"{HOSTS}: {len(rendered)} hosts")
+    POLICY.write_text(policy())
+    print(f"{HOSTS}: {len(rendered)} hosts; {POLICY}")
 
 
 if __name__ == "__main__":
