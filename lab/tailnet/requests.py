@@ -51,6 +51,8 @@ class _Request(BaseHTTPRequestHandler):
             return
 
     def _daemon(self, body: bytes) -> None:
+        if sockets.peer_user(self.connection) != 0:
+            return
         session = self.tailscaled.connect(self.name, self.connection, body.decode().strip())
         try:
             while self.connection.recv(1):  # it says nothing more; this ends when it does

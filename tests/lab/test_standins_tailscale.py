@@ -79,6 +79,31 @@ def test_windows_is_in_already_and_its_own_person_s(lab: Lab) -> None:
     assert (blind.returncode, "connect failed" in blind.stderr) == (1, True)
 
 
+def test_windows_outlives_its_distribution(lab: Lab) -> None:
+    host = of_kind(lab, "wsl")
+    before = node(lab, host)
+    lab.reset([host])
+    until(lambda: lab.tailnet.nodes() != [] and node(lab, host) == before)
+
+
+def test_who_is_not_root_may_look_and_change_nothing(
+    lab: Lab, stranger: Callable[..., str]
+) -> None:
+    host = stranger("raspios")
+    join(lab, host)
+    before = node(lab, host)
+    as_admin = "sudo -n -u admin tailscale"
+    assert before.ipv4 in lab.run(host, f"{as_admin} status").stdout
+    refused = lab.run(host, f"{as_admin} down", check=False)
+    assert refused.returncode == 1
+    assert "Access denied: prefs write access denied" in refused.stderr
+    usurped = (
+        "curl -s --unix-socket /run/standin-tailscale/socket -d other http://tailscaled/daemon"
+    )
+    lab.run(host, f"sudo -n -u admin {usurped}")
+    assert node(lab, host) == before
+
+
 def test_hosts_find_each_other_by_name(lab: Lab, stranger: Callable[..., str]) -> None:
     here, there, window = stranger("arch"), stranger("raspios"), of_kind(lab, "wsl")
     join(lab, here)
