@@ -17,7 +17,7 @@ LONGEST_S = 3600.0
 class Tailscaled(Protocol):
     """What answers the hosts."""
 
-    def connect(self, name: str, connection: socket.socket, secret: str) -> Session:
+    def connect(self, name: str, connection: socket.socket, state: str) -> Session:
         """Take a host's tailscaled in."""
 
     def disconnect(self, name: str, session: Session) -> None:

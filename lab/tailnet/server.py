@@ -23,7 +23,7 @@ from lab.tailnet.console import CONTROLS
 from lab.tailnet.nodes import LOGIN, Node, Refused, digest
 from lab.tailnet.packets import filter_text
 from lab.tailnet.policy import PolicyError
-from lab.tailnet.session import Session, TailHost
+from lab.tailnet.session import Session, TailHost, secret_of
 from lab.tailnet.show import World
 
 CONFIG, CONTROL, HOSTS = "hosts.json", "control", "hosts"
@@ -123,6 +123,8 @@ class Server:
         for host in self.hosts.values():
             self._plug(host, running.get(host.name))
         for name, session in self.sessions.items():
+            own = self.tailnet.of_machine(session.machine)
+            session.tell_state(logged_in=own is not None and own.logged_in)
             node = running.get(name)
             told = node is not None and node.prefs.get("accept-dns", True)
             session.tell_names(list(commands.names(world, node)) if node and told else [])
@@ -133,18 +135,17 @@ class Server:
             links.plug(host.namespace, host.interface, addresses)
             self.plugged[host.name] = addresses
 
-    def connect(self, name: str, connection: socket.socket, secret: str) -> Session:
+    def connect(self, name: str, connection: socket.socket, state: str) -> Session:
         """Take a host's tailscaled in; one without a secret is given one."""
-        new = "" if secret else secrets.token_hex(32)
-        machine = digest(secret or new)
+        secret = secret_of(state) or secrets.token_hex(32)
+        machine = digest(secret)
         with self.lock:
             host = self.hosts[name]
             applied = self.folder / HOSTS / name / APPLIED
             applied.unlink(missing_ok=True)
-            session = Session(machine, connection, applied)
+            session = Session(secret, state, connection, applied)
             self.plugged.pop(name, None)  # its interface may be another than before
             self.sessions[name] = session
-            session.tell(*([f"state {new}"] if new else []))
             if host.is_windows and self.tailnet.of_machine(machine) is None:
                 self.take_windows_in(name, machine)
             self.apply()

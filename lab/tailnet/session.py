@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from lab.tailnet.nodes import digest
 
 TAKES_NOTICE_S = 15.0  # for a tailscaled to write down what it was told, on a slow host
 
@@ -37,15 +40,43 @@ class TailHost:
         return f"{failed} tailscaled; {hint}"
 
 
+def state_text(secret: str, *, logged_in: bool) -> str:
+    """What a tailscaled keeps: the real one's file has a profile for each login, too."""
+    profile = {"profile-1": "Y29ubmVjdGVk"} if logged_in else {}
+    return json.dumps({"_machinekey": secret, **profile})
+
+
+def secret_of(state: str) -> str:
+    """The secret in a state file; empty when the file says nothing that we wrote."""
+    try:
+        found = json.loads(state)
+    except ValueError:
+        return ""
+    return str(found.get("_machinekey", "")) if isinstance(found, dict) else ""
+
+
 @dataclass
 class Session:
     """A tailscaled that is connected. What it is told is numbered, so that it can confirm it."""
 
-    machine: str
+    secret: str  # of its host; the tailnet itself keeps a digest
+    kept: str  # what its state file holds
     connection: socket.socket
     applied: Path
     told: int = 0
     names: list[str] | None = None
+
+    @property
+    def machine(self) -> str:
+        """The digest of its secret."""
+        return digest(self.secret)
+
+    def tell_state(self, *, logged_in: bool) -> None:
+        """Say what to keep: the host's secret, and a profile while it is logged in."""
+        state = state_text(self.secret, logged_in=logged_in)
+        if state != self.kept:
+            self.kept = state
+            self.tell(f"state {state}")
 
     def tell(self, *lines: str) -> None:
         """Say something; a host that is gone does not hear it."""
