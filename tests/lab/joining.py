@@ -19,6 +19,7 @@ PLIST = f"/Library/LaunchDaemons/{LABEL}.plist"
 BREW = "sudo -n -u admin env HOMEBREW_NO_AUTO_UPDATE=1 /usr/local/bin/brew"
 INSTALL = {
     "arch": "pacman -S --noconfirm --needed tailscale && systemctl enable --now tailscaled",
+    "debian": "apt-get install -y -qq tailscale",
     "raspios": "apt-get install -y -qq tailscale",
     "brew": f"{BREW} install --quiet tailscale",
     "port": "/opt/local/bin/port -N install tailscale",

@@ -156,9 +156,11 @@ def test_who_is_not_root_may_look(it: Lab) -> None:
 
 def test_logout_and_back(it: Lab) -> None:
     it.join("pi", "--ssh")
+    it.run("pi", "serve", "--bg", "8080")
     assert it.run("pi", "logout") == Answer()
     assert it.status("pi")["BackendState"] == "NeedsLogin"
     it.join("pi")  # no settings are left that would have to be mentioned
+    assert it.run("pi", "serve", "status").out == ["No serve config"]
     assert it.run("pi", "ip").out == ["100.64.77.100", "fd7a:115c:a1e0:4d::100"]
 
 

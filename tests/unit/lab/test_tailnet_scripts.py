@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,9 +87,11 @@ def run(program: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_words_arrive_as_they_are_and_answers_where_they_belong(program: Path, fake: Fake) -> None:
-    fake.answer = Answer(["out", "", "  more"], ["first"], 3, 0.01, ["last\\n"])
+    fake.answer = Answer(["out", "", "  more"], ["first"], 3, 0.3, ["last\\n"])
     words = ["up", "--hostname=a b", "", "--x=*", "line\nbreak"]
+    began = time.monotonic()
     done = run(program, *words)
+    assert time.monotonic() - began >= 0.3
     assert fake.asked == [(os.geteuid(), "", words)]
     assert (done.stdout, done.stderr, done.returncode) == ("out\n\n  more\n", "first\nlast\\n\n", 3)
 
