@@ -14,7 +14,8 @@ RUN_DIR = "/var/run/agentfleet"
 
 @dataclass(frozen=True)
 class ServiceState:
-    """One service. `stamp` maps each input to its digest at the last start, None if unknown;
+    """One service. `stamp` maps each input to its digest at the last start, `told` each file to
+    the digest that the service was last told of; None if unknown.
     `busy` is the answer of the service's own question.
 
     `masked` is systemd's; `stale` means that the manager has
@@ -28,6 +29,7 @@ class ServiceState:
     failed: bool = False
     stale: bool = False
     stamp: Mapping[str, str] | None = None
+    told: Mapping[str, str] | None = None
     busy: bool = False
 
 
@@ -57,12 +59,13 @@ class ServicesProbe:
     def parse(self, lines: Lines) -> Mapping[str, ServiceState]:
         """Return the state of every service asked for."""
         at, busy_at = lines.index("stamps"), lines.index("busy")
-        stamps = _stamps(lines[at + 1 : busy_at])
+        started, told = _stamps(lines[at + 1 : busy_at])
         found = _launchd(lines[:at]) if self.mac else _systemd(lines[:at])
         return {
             name: replace(
                 found.get(name, ServiceState()),
-                stamp=stamps.get(service_stem(name)),
+                stamp=started.get(service_stem(name)),
+                told=told.get(service_stem(name)),
                 busy=name in lines[busy_at + 1 :],
             )
             for name in self.names
@@ -128,13 +131,16 @@ def _launchd(lines: Lines) -> dict[str, ServiceState]:
     }
 
 
-def _stamps(lines: Lines) -> dict[str, dict[str, str]]:
-    stamps: dict[str, dict[str, str]] = {}
+def _stamps(lines: Lines) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    """What services started with, and what others were told of: by stem."""
+    started: dict[str, dict[str, str]] = {}
+    told: dict[str, dict[str, str]] = {}
     current: dict[str, str] = {}
     for line in lines:
         if line.startswith("stamp "):
-            stem = line.rsplit("/", 1)[1].removesuffix(".stamp")
-            current = stamps.setdefault(stem, {})
+            directory, name = line.removeprefix("stamp ").rsplit("/", 1)
+            stamps = started if directory == RUN_DIR else told
+            current = stamps.setdefault(name.removesuffix(".stamp"), {})
         elif len(words := line.split(maxsplit=1)) == 2:
             current[words[1]] = words[0]
-    return stamps
+    return started, told

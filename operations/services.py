@@ -145,7 +145,7 @@ def _judge_notified(
     A file about to be mended counts as new content, whatever the service was told before.
     """
     on_disk = {path: state.sha256 for path in current if (state := look.path(path))}
-    if on_disk == current and not _changed(now.stamp or {}, current):
+    if on_disk == current and not _changed(now.told or {}, current):
         return None
     directory = quote(f"{context.state_dir}/notified")
     stamp = quote(f"{context.state_dir}/notified/{service_stem(service.name)}.stamp")

@@ -36,9 +36,9 @@ def rules(view: HostView) -> str:
 def accepted(text: str, *, mac: bool) -> dict[int, str]:
     """Port → everything that the rules say of who may come from the tailnet's interface."""
     pattern = (
-        r"^pass in quick on @INTERFACE@ inet6? .* from (\S+) to any port (\d+) no state"
+        r"^pass in quick on tailnet0 inet6? .* from (\S+) to any port (\d+) no state"
         if mac
-        else r'^ *iifname "@INTERFACE@" ip6? saddr (\S+) th dport (\d+) accept'
+        else r'^ *iifname "tailnet0" ip6? saddr (\S+) th dport (\d+) accept'
     )
     found: dict[int, str] = {}
     for sources, port in re.findall(pattern, text, re.MULTILINE):

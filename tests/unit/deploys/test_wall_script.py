@@ -78,7 +78,7 @@ def test_the_rules_get_the_interface_that_holds_the_address(host: Host) -> None:
     assert host.wall("standing").returncode
     assert host.wall("load").returncode == 0
     assert 'iifname "tailscale0" ip saddr' in host.table.read_text()
-    assert "@INTERFACE@" not in host.table.read_text().replace("for @INTERFACE@", "")
+    assert "tailnet0" not in host.table.read_text().replace("for tailnet0", "")
     assert host.wall("standing").returncode == 0
 
 

@@ -87,7 +87,7 @@ def test_systemd() -> None:
 
 def test_an_empty_stamp_is_a_stamp() -> None:
     seen = ServicesProbe(("ssh.service",), False, "/s").parse(SYSTEMD.splitlines())
-    assert seen["ssh.service"].stamp == {}
+    assert seen["ssh.service"].told == {}
 
 
 # launchctl print-disabled system, launchctl print system/LABEL on macOS 12 and 14
@@ -183,7 +183,25 @@ def test_a_look_at_stamps_and_questions(
     assert seen["agentfleet-d.service"].busy
     assert seen["agentfleet-d.service"].stamp == {"/unit": "aaaa"}
     assert not seen["ssh.service"].busy
-    assert seen["ssh.service"].stamp == {"/etc/ssh/conf": "cccc"}
+    assert (seen["ssh.service"].stamp, seen["ssh.service"].told) == (
+        None,
+        {"/etc/ssh/conf": "cccc"},
+    )
+
+
+def test_a_daemon_of_ours_that_is_also_told_has_two_stamps() -> None:
+    """Else each would look like a change of the other's files, and it would restart for ever."""
+    said = """\
+Id=agentfleet-wall.service
+stamps
+stamp /var/run/agentfleet/wall.stamp
+aaaa  /unit
+stamp /var/lib/agentfleet/notified/wall.stamp
+bbbb  /rules
+busy"""
+    probe = ServicesProbe(("agentfleet-wall.service",), False, "/s")
+    seen = probe.parse(said.splitlines())["agentfleet-wall.service"]
+    assert (seen.stamp, seen.told) == ({"/unit": "aaaa"}, {"/rules": "bbbb"})
 
 
 def test_no_services_no_look() -> None:

@@ -116,7 +116,7 @@ CONF = File("/etc/conf", b"x", "t")
 
 
 def told(stamp: dict[str, str] | None) -> Change | None:
-    host = FakeHost().has(CONF).service("ssh.service", **GOOD, stamp=stamp)
+    host = FakeHost().has(CONF).service("ssh.service", **GOOD, told=stamp)
     return plan(host, NOTIFIED, CONF)
 
 
@@ -137,7 +137,7 @@ def test_others_are_told_once_of_each_new_content() -> None:
 
 
 def test_a_dead_service_of_others_is_not_started() -> None:
-    host = FakeHost().has(CONF).service("ssh.service", stamp={CONF.path: CONF.sha256})
+    host = FakeHost().has(CONF).service("ssh.service", told={CONF.path: CONF.sha256})
     assert plan(host, NOTIFIED, CONF) is None
 
 
@@ -151,13 +151,13 @@ def test_others_are_not_told_of_what_is_not_there() -> None:
 
 def test_others_are_told_of_a_mended_file_whatever_they_were_told_before() -> None:
     """Somebody may have changed it and made the service take notice of that."""
-    told = FakeHost().service("ssh.service", stamp={CONF.path: CONF.sha256})
+    told = FakeHost().service("ssh.service", told={CONF.path: CONF.sha256})
     assert plan(told.has_file(CONF.path, b"tampered with"), NOTIFIED, CONF)
     assert plan(told.has(CONF), NOTIFIED, CONF) is None
 
 
 def test_what_was_noted_and_is_gone_is_forgotten() -> None:
-    host = FakeHost().lacks("/etc/conf").service("ssh.service", stamp={"/etc/conf": "0"})
+    host = FakeHost().lacks("/etc/conf").service("ssh.service", told={"/etc/conf": "0"})
     change = services.plan((NOTIFIED,), host.context(), host.look)
     assert change
     assert "\n: >/var/lib/agentfleet/notified/ssh.stamp.new" in change.script
