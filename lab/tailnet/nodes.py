@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +62,12 @@ class AuthKey:
     expired: bool = False
 
 
+@functools.lru_cache(maxsize=8)
+def _checked(policy: str) -> Policy:
+    """A policy that was saved: every command asks for it, and its tests take a while."""
+    return Policy.of(json.loads(policy))
+
+
 @dataclass
 class Tailnet:
     """The whole of it. `number` is the lab's, which its addresses are made of."""
@@ -99,7 +107,7 @@ class Tailnet:
     @property
     def rules(self) -> Policy | None:
         """The policy in force, or None where everything is allowed."""
-        return None if self.policy is None else Policy.of(self.policy)
+        return None if self.policy is None else _checked(json.dumps(self.policy))
 
     def sees(self, one: Node, other: Node) -> bool:
         """Whether two nodes know of each other: a grant leads from either to the other."""

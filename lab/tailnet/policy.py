@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -181,6 +182,7 @@ def parse_ports(text: str) -> Iterable[Ports]:
     return [Ports(one, low, high) for one in ([protocol] if protocol else ["tcp", "udp"])]
 
 
+@functools.cache
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
         return ipaddress.ip_network(text, strict=False)

@@ -14,6 +14,9 @@ _right = firewall.resources
 
 
 def _shut(file: File, port: int) -> File:
+    """Once: pyinfra runs this file for every host, so the mistake is made on top of itself."""
+    if f"port {port} drop".encode() in file.content or b"block drop" in file.content:
+        return file
     if file.path.endswith(".nft"):
         line = f"tcp dport {port} accept".encode()
         assert line in file.content

@@ -104,7 +104,8 @@ def test_units_are_sound(lab: Lab) -> None:
     """systemd's own judgement, on the host; it prints nothing about a sound unit."""
     for host in lab.fleet.hosts:
         if host.is_linux:
-            said = lab.run(host.name, "systemd-analyze verify /etc/systemd/system/agentfleet-*")
+            units = "/etc/systemd/system/agentfleet-*.service"
+            said = lab.run(host.name, f"systemd-analyze verify {units}")
             assert said.stderr + said.stdout == "", host.name
 
 
