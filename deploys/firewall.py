@@ -157,4 +157,5 @@ def _guard(view: HostView, rules: File, script: File, definition: File) -> Guard
         unit = definition.path.rpartition("/")[2]
         gone = f"systemctl stop {unit}; nft delete table inet agentfleet; systemctl daemon-reload"
     revert = f"if [ -f {rules.path} ]; then sh {script.path} load; else {gone}; fi"
-    return Guard(paths=(rules.path, script.path, definition.path), revert=revert)
+    told = f"{view.settings.state_dir}/notified/{WALL}.stamp"  # which rules were loaded
+    return Guard(paths=(rules.path, script.path, definition.path, told), revert=revert)

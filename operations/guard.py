@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pyinfra import host, logger
+from pyinfra import host, logger, state
 from pyinfra.api import Host, State, operation
 from pyinfra.api.command import FunctionCommand
 
@@ -21,6 +21,7 @@ from operations.change import (
     Commands,
     HostContext,
     Order,
+    RefusedError,
     announce,
     carry_out,
     failure,
@@ -35,11 +36,16 @@ ATTEMPT_S = 15.0  # one attempt
 PAUSE_S = 1.0
 Confirm = Callable[[str, str], str]
 
+_armed: set[tuple[str, str]] = set()  # host and capability whose change this run has guarded
+
 
 @operation()
 def arm(order: Order) -> Commands:
     """Arm the undo where guarded files are about to change."""
-    yield from carry_out("guard", order, plan)
+    for command in carry_out("guard", order, plan):
+        if state.is_executing:
+            _armed.add((host.name, order.capability))
+        yield command
 
 
 @operation()
@@ -49,6 +55,8 @@ def release(order: Order, confirm: Confirm) -> Commands:
         context = order.context()
         seen = look(host, context.asked)
         if seen.path(armed_path(context)) is None:
+            if (host.name, order.capability) in _armed:  # it hung until the time was up
+                raise RefusedError(f"{TAKEN_BACK}: it cut this run off")
             return
         announce("guard", context, Change(("guard: confirm by a fresh connection",), ""))
         script = confirm_script(context)

@@ -21,8 +21,8 @@ from pyinfra.context import ctx_config, ctx_host, ctx_state
 import facts.look
 from facts.look import Look
 from fleet.problems import FleetError
-from fleet.resources import Artifact, Build, File, Manager, Resources
-from operations import artifacts, change, files
+from fleet.resources import Artifact, Build, File, Guard, Manager, Resources
+from operations import artifacts, change, files, guard, undo
 from operations.change import Change, HostContext, carry_out
 from tests.unit.conftest import FakeHost, StandingOrder
 
@@ -267,3 +267,35 @@ def test_an_order_that_cannot_be_had_fails_its_host_alone(on_good: Fleet, caplog
         (command,) = files.ensure._inner(Broken(ORDER.said, WANT))
     assert isinstance(command, FunctionCommand)
     assert "no such secret" in caplog.text
+
+
+GUARDED = Resources(guard=Guard((FILE.path,), ":"), files=(FILE,))
+
+
+def test_a_change_that_was_taken_back_meanwhile_is_a_failure(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that its own change cut off goes on when the host has undone it: nothing to confirm."""
+    context = FakeHost().context("cap", GUARDED)
+    order = StandingOrder(context, GUARDED)
+    mark = undo.armed_path(context)
+    before = FakeHost().lacks(FILE.path, mark).look
+    armed = FakeHost().lacks(FILE.path).has_file(mark).look
+    fleet.told |= dict.fromkeys((BAD, GOOD), before)
+    monkeypatch.setattr(guard, "_armed", set())
+    monkeypatch.setattr(guard, "look", lambda host, asked: before if host.name == BAD else armed)
+    add_op(fleet.state, guard.arm, order=order, name="arm")
+    add_op(fleet.state, guard.release, order=order, confirm=lambda name, script: "", name="release")
+    assert fleet.run() == {BAD}
+
+
+def test_where_nothing_was_armed_nothing_has_to_be_confirmed(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = FakeHost().context("cap", GUARDED)
+    seen = FakeHost().lacks(FILE.path, undo.armed_path(context)).look
+    monkeypatch.setattr(guard, "_armed", set())
+    monkeypatch.setattr(guard, "look", lambda host, asked: seen)
+    order = StandingOrder(context, GUARDED)
+    add_op(fleet.state, guard.release, order=order, confirm=lambda name, script: "no", name="r")
+    assert fleet.run() == set()
