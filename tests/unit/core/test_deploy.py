@@ -85,7 +85,7 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "icecream: builds",
         "icecream: services",
     ]
-    orchestrators = ("secrets: ", "artifacts: ", "icecream: builds")
+    orchestrators = ("secrets: ", "artifacts: ", "icecream: builds", "icecream: users")
     others = [step for step in steps("arch-orchestrator") if not step.startswith(orchestrators)]
     others.insert(others.index("tailscale: packages"), "sources: files")
     assert steps("rpi1") == others
