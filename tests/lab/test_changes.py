@@ -66,7 +66,7 @@ def test_a_capability_that_leaves_takes_its_files_and_service_along(
     assert set(run.changes) == {host}
     left = lab.run(
         host,
-        "ls -d /etc/systemd/system/agentfleet-* /Library/LaunchDaemons/org.agentfleet*",
+        "ls -d /etc/systemd/system/agentfleet-icec* /Library/LaunchDaemons/org.agentfleet.icec*",
         check=False,
     )
     assert left.stdout == ""
