@@ -126,7 +126,7 @@ class _Patience:
 def _await_host(place: Place, host: LabHost, patience: _Patience) -> str:
     said = "it does not listen"
     while time.monotonic() < patience.until:
-        if not boot.is_alive(place, host.name):
+        if _has_ended(place, host):
             return _fault(place, host, "stopped while it booted")
         if listens(place.lan(host), host.port):
             try:
@@ -138,6 +138,14 @@ def _await_host(place: Place, host: LabHost, patience: _Patience) -> str:
             said = done.stderr.strip() or f"ssh ended with {done.returncode}"
         time.sleep(POLL_SECONDS)
     return _fault(place, host, f"does not answer over SSH ({said})")
+
+
+def _has_ended(place: Place, host: LabHost) -> bool:
+    """Whether nothing of a host runs; asked twice, since a process has no words while it execs."""
+    if boot.is_alive(place, host.name):
+        return False
+    time.sleep(1)
+    return not boot.is_alive(place, host.name)
 
 
 def _fault(place: Place, host: LabHost, what: str) -> str:
