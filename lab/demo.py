@@ -29,12 +29,12 @@ def main() -> int:
         click.echo(str(error), err=True)
         return 1
     for _ in range(RUNS):
-        target = load_target(LAB)
         with reporter.step("converging (pyinfra lab/inventory.py deploy.py -y)"):
             code = _pyinfra()
         if code:
             click.echo("the run above failed; `fleet --lab status` shows where", err=True)
             return code
+        target = load_target(LAB)  # with the addresses that the run has learned
         if all(one.state is State.CONVERGED for one in statuses(target)):
             break
     with reporter.step("waiting for every worker to announce itself"):
