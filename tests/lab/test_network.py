@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from fleet.policy import policy
 
 from fleet.doors import Door, Who, doors
 from fleet.model import Fleet, Host
+from fleet.policy import policy
 from lab.api import Lab
 from tests.lab.runs import LISTENER, SHORT_WINDOW_S, converge
 
