@@ -41,6 +41,13 @@ class Power(StrEnum):
     ROAMS = "roams"
 
 
+class Sudo(StrEnum):
+    """What an agent may do as root, where fleet.yaml lists no commands."""
+
+    FULL = "full"
+    NONE = "none"
+
+
 MAC_ROLES = frozenset({Role.HEADLESS_MAC, Role.WORKSTATION_MAC})
 AGENT_ROLES = frozenset({Role.ORCHESTRATOR, Role.HEADLESS_MAC, Role.PI})
 

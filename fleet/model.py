@@ -9,13 +9,13 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fleet.kinds import AGENT_ROLES, Arch, Os, Power, Role
+from fleet.kinds import AGENT_ROLES, Arch, Os, Power, Role, Sudo
 from fleet.lock import FleetLock, lock_path, read_fleet_lock
 from fleet.parse import parse
 from fleet.problems import FleetError, Problem, show, suggest
-from fleet.roles import reserved_cores
+from fleet.roles import agent_sudo, reserved_cores
 from fleet.rules import DEFAULT_SSH_PORT, check
-from fleet.schema import FleetFile, HostEntry
+from fleet.schema import ANTHROPIC_URL, FleetFile, HostEntry
 from fleet.secrets import mask_known_shapes
 from fleet.yamlfile import Document, display, read_document
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 __all__ = [
     "Addresses",
+    "Agent",
     "Arch",
     "Fleet",
     "Host",
@@ -31,6 +32,7 @@ __all__ = [
     "Power",
     "Role",
     "Ssh",
+    "Sudo",
     "load_fleet",
 ]
 
@@ -55,6 +57,13 @@ class Ssh(_Fixed):
     key: str | None = None
 
 
+class Agent(_Fixed):
+    """Whether an agent runs on a host by itself, and what it may do as root there."""
+
+    enabled: bool = False
+    sudo: Sudo | tuple[str, ...] = Sudo.NONE  # or commands, absolute paths first
+
+
 class Host(_Fixed):
     """One host, with the fleet's and its role's defaults filled in."""
 
@@ -69,6 +78,8 @@ class Host(_Fixed):
     addresses: Addresses = Addresses()
     ssh: Ssh
     budget: int | float  # dollars an agent session may spend
+    daily_budget: int | float | None = None  # dollars all its sessions of a day may spend
+    agent: Agent = Agent()
     without: tuple[str, ...] = ()  # capabilities that this host does not get
     hardware: str = ""  # for people only
 
@@ -84,8 +95,8 @@ class Host(_Fixed):
 
     @property
     def is_agent(self) -> bool:
-        """Whether an agent without a person runs on it."""
-        return self.role in AGENT_ROLES
+        """Whether an agent runs on it by itself."""
+        return self.agent.enabled
 
 
 class Operator(_Fixed):
@@ -103,6 +114,8 @@ class Fleet(_Fixed):
     hosts: tuple[Host, ...]
     scheduler: str  # name of the host that the compile scheduler runs on
     budgets: Mapping[Role, int | float]  # dollars an agent session may spend, by role
+    daily_budget: int | float | None = None  # dollars all agents together may spend in a day
+    anthropic_url: str = ANTHROPIC_URL
     operators: tuple[Operator, ...] = ()
     secrets: Mapping[str, str] = Field(default_factory=dict)  # name → where it is, never itself
 
@@ -191,6 +204,8 @@ def _fleet(file: FleetFile, learned: FleetLock) -> Fleet:
         hosts=hosts,
         scheduler=file.scheduler or orchestrator,
         budgets={role: _dollars(budget) for role, budget in file.budgets.items()},
+        daily_budget=_some_dollars(file.daily_budgets.get("fleet")),
+        anthropic_url=file.anthropic_url,
         operators=tuple(
             Operator(name=name, login=one.login, ssh_keys=one.ssh_keys)
             for name, one in file.operators.items()
@@ -202,6 +217,8 @@ def _fleet(file: FleetFile, learned: FleetLock) -> Fleet:
 def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Host:
     role, cores = _sure(host.role), _sure(host.cores)
     budget = file.budgets.get(role) if host.budget is None else host.budget
+    daily = file.daily_budgets.get(role) if host.daily_budget is None else host.daily_budget
+    enabled, sudo = host.agent.enabled, host.agent.sudo
     return Host(
         name=name,
         role=role,
@@ -222,6 +239,11 @@ def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Ho
             key=host.ssh.key or file.ssh.key,
         ),
         budget=_dollars(_sure(budget)),
+        daily_budget=_some_dollars(daily),
+        agent=Agent(
+            enabled=role in AGENT_ROLES if enabled is None else enabled,
+            sudo=agent_sudo(role) if sudo is None else sudo,
+        ),
         without=host.without,
         hardware=host.hardware,
     )
@@ -230,6 +252,10 @@ def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Ho
 def _dollars(amount: float) -> int | float:
     """Return whole dollars as an int, so that nobody reads 20.0."""
     return int(amount) if amount == int(amount) else amount
+
+
+def _some_dollars(amount: float | None) -> int | float | None:
+    return None if amount is None else _dollars(amount)
 
 
 def _sure(value: T | None) -> T:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from fleet.kinds import Role, broad_groups
+from fleet.kinds import Role, Sudo, broad_groups
 from fleet.problems import FleetError
 
 GROUP_DATA = Path(__file__).resolve().parent.parent / "group_data"
@@ -29,6 +29,16 @@ def reserved_cores(role: Role) -> int:
         fix = "write a whole number of cores"
         raise FleetError.of(f"group_data/{role}.py", "reserved_cores is no whole number", fix)
     return cores
+
+
+def agent_sudo(role: Role) -> Sudo:
+    """Return what an agent on a host of the role may do as root, if the host does not say."""
+    try:
+        return Sudo(str(role_data(role).get("agent_sudo", Sudo.NONE)))
+    except ValueError:
+        fix = f"write one of: {', '.join(Sudo)}"
+        fault = "agent_sudo is none of those"
+        raise FleetError.of(f"group_data/{role}.py", fault, fix) from None
 
 
 def known_capabilities(role: Role) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from fleet.kinds import Arch, Os, Power, Role
+from fleet.kinds import Arch, Os, Power, Role, Sudo
 from fleet.parse import wrong
 from fleet.problems import show
 from fleet.secrets import KNOWN as KNOWN_SECRETS
@@ -24,6 +24,7 @@ HOST_NAME = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123 label, in lower ca
 USER_NAME = r"[A-Za-z_][A-Za-z0-9._-]{0,31}"
 CAPABILITY = r"[a-z][a-z0-9_]{0,39}"
 TAILNET_IPV4 = ipaddress.IPv4Network("100.64.0.0/10")
+ANTHROPIC_URL = "https://api.anthropic.com"
 MAX_CORES = 1024
 MAX_DOLLARS = 10_000
 _DNS_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -106,6 +107,20 @@ def _login(text: str) -> str:
     return text
 
 
+def _command(text: str) -> str:
+    """Accept what sudoers takes as it is: an absolute path, and plain arguments."""
+    if not re.fullmatch(r"/[A-Za-z0-9/._+-]+( [A-Za-z0-9@%/._+-]+)*", text) or len(text) > 400:
+        fix = "write an absolute path and plain arguments: /usr/bin/systemctl restart nginx"
+        raise wrong(f"{show(text)} is not a command for sudo", fix)
+    return text
+
+
+def _https(text: str) -> str:
+    if not re.fullmatch(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", text):
+        raise wrong(f"{show(text)} is no address of an API", "write https://host, without a query")
+    return text.rstrip("/")
+
+
 _REFERENCE = r"(env|file|command):.+"
 _REFERENCE_FIX = "write env:NAME, file:PATH or command:…, never the secret itself"
 
@@ -184,6 +199,7 @@ def _matching(pattern: str) -> Any:  # noqa: ANN401 - pydantic's own type
 Text = Annotated[str, AfterValidator(_line)]
 Label = Annotated[str, AfterValidator(_label), _matching(HOST_NAME)]
 Capability = Annotated[str, AfterValidator(_capability), _matching(CAPABILITY)]
+Command = Annotated[str, AfterValidator(_command)]
 SshKey = Annotated[str, AfterValidator(_ssh_key)]
 Login = Annotated[str, AfterValidator(_login)]
 Reference = Annotated[
@@ -244,6 +260,19 @@ class SshEntry(_Entry):
     )
 
 
+class AgentEntry(_Entry):
+    """The host's agent: whether it runs, and what it may do there."""
+
+    enabled: bool | None = Field(
+        default=None, description="whether it runs; default: not on workstations"
+    )
+    sudo: Sudo | tuple[Command, ...] | None = Field(
+        default=None,
+        description="what it may do as root: full, none, or a list of commands with absolute "
+        "paths; default: full, on the orchestrator none",
+    )
+
+
 class HostEntry(_Entry):
     """One host."""
 
@@ -275,6 +304,12 @@ class HostEntry(_Entry):
         default=None,
         description="dollars an agent session may spend; default: the role's in `budgets`",
     )
+    daily_budget: Dollars | None = Field(
+        default=None,
+        description="dollars all sessions of a day may spend; default: the role's in "
+        "`daily_budgets`, else no limit of its own",
+    )
+    agent: AgentEntry = Field(default=AgentEntry(), description="the agent on this host")
     without: tuple[Capability, ...] = Field(
         default=(),
         description="capabilities (deploy modules) of the role that this host does not get",
@@ -312,6 +347,14 @@ class FleetFile(_Entry):
     ssh: SshEntry = Field(default=SshEntry(), description="how to log in, for every host")
     budgets: dict[Role, Dollars] = Field(
         default_factory=dict, description="dollars an agent session may spend, by role"
+    )
+    daily_budgets: dict[Role | Literal["fleet"], Dollars] = Field(
+        default_factory=dict,
+        description="dollars that all sessions of a day may spend: of a host, by role; of the "
+        "whole fleet, as `fleet`; default: no limit",
+    )
+    anthropic_url: Annotated[str, AfterValidator(_https)] = Field(
+        default=ANTHROPIC_URL, description="the API that agents are paid at"
     )
     operators: dict[str, OperatorEntry] = Field(
         default_factory=dict,

@@ -38,6 +38,11 @@ class Settings(BaseModel):
     tailscale_key_days: Annotated[int, Field(gt=0)]
 
     agent_port: int
+    agent_user: str
+    agent_home: str
+    agent_sudo: str
+    gateway_port: int
+    gateway_warn_percent: Annotated[int, Field(gt=0, lt=100)]
     orchestrator_port: int
     orchestrator_user: str
 

@@ -42,6 +42,15 @@ agent_port = 3284  # AgentAPI's own; it has no authentication
 orchestrator_port = 8080
 orchestrator_user = "agentfleet-orchestrator"  # the account that talks to agents
 
+# Agents
+agent_user = "claude-agent"
+agent_home = "/var/lib/claude-agent"
+agent_sudo = "full"  # what an agent may do as root where fleet.yaml says nothing of it
+
+# gateway: between the agents and the API that they are paid at
+gateway_port = 8082
+gateway_warn_percent = 80  # of a cap; from there on an agent is told
+
 # artifacts
 artifacts_port = 8081
 

@@ -1,6 +1,7 @@
 """What holds on every Mac: its file system layout, and what icecream cannot do there."""
 
 state_dir = "/var/db/agentfleet"
+agent_home = "/var/db/claude-agent"
 build_user = "_agentfleet"
 homes_dir = "/Users"
 time_servers = ("time.apple.com",)

@@ -49,7 +49,8 @@ def test_validate_a_bad_file(fleet_file: Path, capsys: Capture) -> None:
         "orchestrator, headless-mac, workstation-mac, pi, windows-wsl\n"
         "fleet.yaml:8: hosts.berry.size: unknown key\n"
         '    did you mean "site"? known: role, os, arch, power, site, cores, max_jobs, '
-        "addresses, ssh, budget, without, hardware\n"
+        "addresses, ssh, budget, daily_budget, agent, "
+        "without, hardware\n"
         "fleet.yaml: 2 problems\n",
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from fleet.model import Arch, Fleet, Os, Power, Role, load_fleet
+from fleet.model import Agent, Arch, Fleet, Os, Power, Role, Sudo, load_fleet
 from fleet.problems import FleetError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -134,7 +134,7 @@ hosts:
         str(caught.value)
         == """\
 fleet.yaml:3: shh: unknown key
-    did you mean "ssh"? known: version, name, scheduler, ssh, budgets, operators, secrets, hosts
+    did you mean "ssh"? known: version, name, scheduler, ssh, budgets, daily_budgets, anthropic_url, operators, secrets, hosts
 fleet.yaml:4: ssh.port: 99999 is out of range
     write at most 65535
 fleet.yaml:5: budgets.orchestrator: -20 is out of range
@@ -209,4 +209,46 @@ def test_a_stated_address_that_was_learned_of_another_host(fleet_file: Path) -> 
     stated = "{lan: 10.0.0.2, tailnet: 100.64.0.1}"
     fleet_file.write_text(fleet_file.read_text().replace("{lan: 10.0.0.2}", stated))
     with pytest.raises(FleetError, match=r"100\.64\.0\.1 is another host's\n.* says it is boss's"):
+        load_fleet(fleet_file)
+
+
+def test_agents_run_where_nobody_works_and_may_do_what_the_role_says(fleet_file: Path) -> None:
+    fleet = load_fleet(fleet_file)
+    assert fleet.host("boss").agent == Agent(enabled=True, sudo=Sudo.NONE)
+    assert fleet.host("berry").agent == Agent(enabled=True, sudo=Sudo.FULL)
+    own = 'cores: 4, agent: {sudo: ["/usr/bin/systemctl restart x"]}, daily_budget: 9,'
+    fleet_file.write_text(fleet_file.read_text().replace("cores: 4,", own))
+    berry = load_fleet(fleet_file).host("berry")
+    assert berry.agent == Agent(enabled=True, sudo=("/usr/bin/systemctl restart x",))
+    assert berry.daily_budget == 9
+
+
+def test_a_days_budget_is_the_roles_and_the_fleets(fleet_file: Path) -> None:
+    text = fleet_file.read_text() + "daily_budgets: {fleet: 100, pi: 12.5}\n"
+    fleet_file.write_text(text)
+    fleet = load_fleet(fleet_file)
+    assert (fleet.daily_budget, fleet.host("berry").daily_budget) == (100, 12.5)
+    assert fleet.host("boss").daily_budget is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "agent: {sudo: most}",
+        "agent: {sudo: [systemctl]}",
+        "agent: {sudo: [\"/bin/sh -c 'rm *'\"]}",
+        "agent: {enabled: perhaps}",
+        "daily_budget: -1",
+    ],
+)
+def test_what_no_agent_can_be_is_refused(fleet_file: Path, wrong: str) -> None:
+    fleet_file.write_text(fleet_file.read_text().replace("cores: 4,", f"cores: 4, {wrong},"))
+    with pytest.raises(FleetError, match=wrong.partition(":")[0]):
+        load_fleet(fleet_file)
+
+
+@pytest.mark.parametrize("wrong", ["http://x.example", "https://x.example/?a=b", "ftp://x"])
+def test_the_api_is_spoken_to_by_https_alone(fleet_file: Path, wrong: str) -> None:
+    fleet_file.write_text(f"{fleet_file.read_text()}anthropic_url: {wrong}\n")
+    with pytest.raises(FleetError, match="anthropic_url"):
         load_fleet(fleet_file)
