@@ -19,12 +19,12 @@ def resources(view: HostView) -> Resources:
     if view.host != view.fleet.orchestrator:
         return Resources()
     root = _root(view)
-    definition, running = daemon(view, _server(view, root))
+    files, running = daemon(view, _server(view, root))
     return Resources(
         packages=(Package("busybox"),),
         users=(User(USER, comment="serves pinned downloads"),),
         directories=(Directory(root),),
-        files=(definition,),
+        files=files,
         artifacts=tuple(sorted(set(_all(view)), key=lambda artifact: artifact.path)),
         services=(running,),
     )

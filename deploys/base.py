@@ -25,6 +25,7 @@ def resources(view: HostView) -> Resources:
         files=(
             view.script("stamp", "services/stamp.sh.j2"),
             view.script("with-interface", "services/with-interface.sh.j2"),
+            *((view.script("with-log", "services/with-log.sh.j2"),) if mac else ()),
             _sshd(view),
             *(() if mac else _linux_files(view)),
         ),

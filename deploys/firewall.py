@@ -51,8 +51,8 @@ def resources(view: HostView) -> Resources:
     return Resources(
         packages=(Package("nftables", {Manager.BREW: None, Manager.PORT: None}),),
         users=_users(view),
-        guard=_guard(view, rules, script, definition),
-        files=(rules, script, *launcher, definition),
+        guard=_guard(view, rules, script, definition[0]),
+        files=(rules, script, *launcher, *definition),
         services=(running, told),
     )
 

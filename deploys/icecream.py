@@ -71,13 +71,12 @@ def resources(view: HostView) -> Resources:
     built_here = view.host.os in (Os.ARCH, Os.MACOS)
     daemons = [daemon(view, service) for service in _services(view)]
     builds, recipe = _build(view) if built_here else ((), ())
-    rotation = (_rotation(view),) if view.host.is_mac else ()
     return Resources(
         masked=PACKAGED_UNITS[view.host.os],
         packages=PROGRAMS + BUILD_REQUIREMENTS,
         users=_users(view, built_here),
         directories=_directories(view, built_here),
-        files=(*recipe, *rotation, *(definition for definition, _ in daemons)),
+        files=(*recipe, *(file for files, _ in daemons for file in files)),
         builds=builds,
         services=tuple(running for _, running in daemons),
     )
@@ -157,6 +156,7 @@ def _worker(view: HostView) -> Service:
         wait_for_address=_own_address(view) if role.icecc_serves_remote else "",
         behind_wall=role.icecc_serves_remote,
         runtime_directory="icecc",
+        hup_reopens=True,
         inputs=tuple(f"{directory}/iceccd" for directory in role.icecc_path),
         exceptions={
             "CapabilityBoundingSet": (
@@ -199,10 +199,6 @@ def _own_address(view: HostView) -> str:
 def _scheduler_address(view: HostView) -> str:
     """The scheduler's tailnet address, on its own host too: it announces what it is called by."""
     return view.fleet.scheduler_host.addresses.tailnet or NO_ADDRESS
-
-
-def _rotation(view: HostView) -> File:
-    return view.file("/etc/newsyslog.d/agentfleet-iceccd.conf", "icecream/newsyslog.conf.j2")
 
 
 def _build_dir(view: HostView) -> str:

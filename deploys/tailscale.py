@@ -66,4 +66,4 @@ def _daemon(view: HostView) -> tuple[tuple[File, ...], RunningService]:
             inputs=tuple(f"{place}/tailscaled" for place in places),
         ),
     )
-    return (definition,), running
+    return definition, running

@@ -79,6 +79,7 @@ def probes(wanted: Mapping[str, Resources], *, mac: bool, state_dir: str) -> tup
         *(build.stamp for r in everything for build in r.builds),
         *(artifact.path for artifact in artifacts),
         *(guard_mark(state_dir, guarded) for guarded in guards),
+        *(r.session.mark for r in everything if r.session),
     }
     managers = (Manager.BREW, Manager.PORT) if mac else (Manager.PACMAN, Manager.APT)
     masked = [unit for r in everything for unit in r.masked]
@@ -95,7 +96,7 @@ def probes(wanted: Mapping[str, Resources], *, mac: bool, state_dir: str) -> tup
             busy={s.name: s.busy for s in services if s.busy},
         ),
         UsersProbe(tuple(user.name for r in everything for user in r.users)),
-        ValuesProbe(tuple(setting for r in everything for setting in r.settings)),
+        ValuesProbe(tuple(s for r in everything for s in r.values)),
         ManifestsProbe(f"{state_dir}/manifests"),
         TailnetProbe(next((r.node.programs for r in everything if r.node), ())),
     )

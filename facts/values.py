@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from facts.probe import Lines
-from fleet.resources import Setting
+from fleet.resources import Reading, Setting
 
 
 @dataclass(frozen=True)
 class ValuesProbe:
-    """Reads the current value of each setting."""
+    """Reads the current value of each setting, and what only the host can tell."""
 
-    settings: tuple[Setting, ...]
+    settings: tuple[Setting | Reading, ...]
     name: str = "values"
 
     def script(self) -> str:

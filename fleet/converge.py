@@ -16,7 +16,6 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
 
 from facts.look import Look, look
-from facts.tailnet import Tailnet
 from fleet import learned, secrets
 from fleet.cache import obtain
 from fleet.identity import mismatch
@@ -47,6 +46,9 @@ from operations import (
     tailnet,
     users,
 )
+from operations import (
+    learn as learning,
+)
 from operations.change import RefusedError, reason, wrap
 
 CONFIRM_S = 15.0
@@ -71,14 +73,14 @@ def converge(module: Capability) -> None:
 
 
 def learn() -> None:
-    """Note the address that the tailnet gave the host, for everything that follows from it."""
+    """Note what only the host can tell of itself, for everything that follows from it."""
     if ONLY in os.environ:
         return
     with _isolated("learn"):
         if ctx_host.get() in state.failed_hosts:
             return
         order = HostOrder("learn", partial(_view, host.name))
-        tailnet.learn(order=order, learn=_learn, known=_known, name="learn the tailnet address")
+        learning.ensure(order=order, hear=_hear, learn=_learn, name="learn what it tells")
 
 
 def take_leave() -> None:
@@ -142,14 +144,14 @@ def _require_key(view: HostView, seen: Look) -> None:
             reveal(view, want.node.secret)
 
 
-def _learn(name: str, now: Tailnet) -> None:
+def _learn(name: str, now: learned.Learned) -> None:
     learned.learn(_target(), name, now)
     _target.cache_clear()
     _view.cache_clear()
 
 
-def _known(name: str) -> tuple[str | None, str | None]:
-    return learned.known_addresses(_view(name).host)
+def _hear(name: str, seen: Look) -> tuple[learned.Learned, learned.Learned]:
+    return learned.hear(_view(name).host, seen)
 
 
 class _Depot:

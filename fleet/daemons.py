@@ -35,19 +35,27 @@ HARDENING = {
 }
 
 
-def daemon(view: HostView, service: Service) -> tuple[File, RunningService]:
-    """The file that defines the service on this host, and what must hold of it there."""
+def daemon(view: HostView, service: Service) -> tuple[tuple[File, ...], RunningService]:
+    """The files that define the service on this host, and what must hold of it there.
+
+    The first one is the unit or the property list.
+    """
     definition = _plist(view, service) if view.host.is_mac else _unit(view, service)
+    rotation = (_rotation(view, service),) if view.host.is_mac else ()
     name = (LABEL_PREFIX if view.host.is_mac else UNIT_PREFIX) + service.name
     if not view.host.is_mac:
         name += ".service"
     inputs = (definition.path, *_stamped(view, service))
-    running = RunningService(name, inputs=inputs, policy=service.policy, busy=service.busy)
-    return definition, running
+    running = RunningService(
+        name, inputs=inputs, policy=service.policy, busy=service.busy, off=service.off
+    )
+    return (definition, *rotation), running
 
 
 def _stamped(view: HostView, service: Service) -> tuple[str, ...]:
-    return (*(helper[0] for helper in _helpers(view, service)), *service.inputs)
+    ours = f"{view.settings.libexec_dir}/"
+    helpers = (helper[0] for helper in _helpers(view, service) if helper[0].startswith(ours))
+    return (*helpers, *service.inputs)
 
 
 def _command(view: HostView, service: Service) -> tuple[str, ...]:
@@ -56,12 +64,22 @@ def _command(view: HostView, service: Service) -> tuple[str, ...]:
 
 
 def _helpers(view: HostView, service: Service) -> Iterator[tuple[str, ...]]:
-    """What has to hold before the start: the firewall stands, an interface has the address."""
+    """What has to hold before the start: the firewall stands, an interface has the address.
+
+    On a Mac also what systemd does by itself: a log that can be rotated, another user.
+    """
     libexec = view.settings.libexec_dir
+    if view.host.is_mac and not service.hup_reopens:
+        yield (f"{libexec}/with-log", _log(view, service))
     if service.behind_wall and view.host.is_mac:  # systemd binds the unit to the wall's instead
         yield (f"{libexec}/behind-wall", LABEL_PREFIX + service.name)
     if service.wait_for_address:
         yield (f"{libexec}/with-interface", service.wait_for_address)
+    if view.host.is_mac and service.user != "root":
+        # launchd's UserName would make that user of everything before, too. Without -G the other
+        # groups would stay root's.
+        user = service.user
+        yield ("/usr/sbin/chroot", "-u", user, "-g", user, "-G", user, "/")
 
 
 def _stamp_command(view: HostView, service: Service, definition: str) -> tuple[str, ...]:
@@ -77,7 +95,7 @@ def _unit(view: HostView, service: Service) -> File:
     path = f"/etc/systemd/system/{UNIT_PREFIX}{service.name}.service"
     hardening = [
         (key, *service.exceptions.get(key, (value, "")))
-        for key, value in (HARDENING | dict.fromkeys(service.exceptions, "")).items()
+        for key, value in (_hardening(service) | dict.fromkeys(service.exceptions, "")).items()
     ]
     command = _command(view, service)
     # systemd looks for a bare name in places of its own, not on the PATH it sets.
@@ -95,6 +113,11 @@ def _unit(view: HostView, service: Service) -> File:
     return view.file(path, "services/unit.service.j2", values=values)
 
 
+def _hardening(service: Service) -> dict[str, str]:
+    """All or nothing: for another user than root most of it implies NoNewPrivileges."""
+    return {"UMask": "0022"} if service.unconfined else HARDENING
+
+
 def _word(text: str, also: str = "") -> str:
     """A word of a unit file that means itself: `%`, and what `also` lists, has a sense there."""
     for special in f"%{also}":
@@ -105,12 +128,11 @@ def _word(text: str, also: str = "") -> str:
 
 
 def _plist(view: HostView, service: Service) -> File:
-    if service.user != "root":
-        # launchd would run `stamp` as that user too, who may not write to /var/run/agentfleet.
-        raise ValueError(f"{service.name}: a LaunchDaemon of a user other than root is not covered")
+    if service.credentials:
+        raise ValueError(f"{service.name}: launchd keeps no credentials")
     label = LABEL_PREFIX + service.name
     path = f"/Library/LaunchDaemons/{label}.plist"
-    log = f"{view.settings.log_dir}/{service.name}.log"
+    log = _log(view, service)
     job: dict[str, object] = {
         "Label": label,
         "ProgramArguments": [
@@ -133,3 +155,13 @@ def _plist(view: HostView, service: Service) -> File:
     header = f"<!-- {MANAGED.format(template=template)}{note} -->\n<plist"
     content = content.replace("<plist", header, 1)
     return File(path, content.encode(), template, check="plutil -lint -s {path}")
+
+
+def _log(view: HostView, service: Service) -> str:
+    return f"{view.settings.log_dir}/{service.name}.log"
+
+
+def _rotation(view: HostView, service: Service) -> File:
+    path = f"/etc/newsyslog.d/agentfleet-{service.name}.conf"
+    values = {"service": service, "log": _log(view, service)}
+    return view.file(path, "services/newsyslog.conf.j2", values=values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from facts.look import Look
-from fleet.learned import known_addresses
+from fleet.learned import hear
 from fleet.plan import capability, context_of, equipped, unavailable
 from fleet.resources import Resources
 from fleet.view import HostView
@@ -13,6 +13,7 @@ from operations import (
     artifacts,
     builds,
     files,
+    learn,
     leftovers,
     packages,
     services,
@@ -34,8 +35,7 @@ def differences(view: HostView, look: Look) -> tuple[str, ...]:
             lines.append(f"{name}: skipped, {reason}")
         else:
             lines += _said(_plans(want, context_of(name, view), look))
-    if tailnet.news(look.tailnet, known_addresses(view.host)):
-        lines.append(f"tailnet: its address is {look.tailnet.ipv4}, a run learns it")
+    lines += learn.news(*hear(view.host, look))
     context = context_of("leftovers", view)
     leaving = leftovers.plan(frozenset(view.capabilities), context, look)
     return (*lines, *_said(iter((leaving,))))

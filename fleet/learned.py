@@ -1,47 +1,99 @@
-"""What a run learns of its hosts and everything else follows from: their tailnet addresses."""
+"""What a run learns of its hosts and everything else follows from: addresses and public keys."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from facts.look import Look
 from facts.tailnet import Tailnet
 from fleet.lock import LockedHost, LockedTailnet, read_fleet_lock, write_fleet_lock
 from fleet.model import Host
 from fleet.problems import FleetError
+from fleet.resources import Reading
 from fleet.target import Target, load_target
+
+HOST_KEY, DISPATCH_KEY = "host key", "dispatch key"  # names of the readings they come from
 
 _writing = threading.Lock()
 
 
-def known_addresses(host: Host) -> tuple[str | None, str | None]:
-    """The host's IPv4 and IPv6 address in the tailnet, as far as they are known."""
-    return host.addresses.tailnet, host.addresses.tailnet6
+@dataclass(frozen=True)
+class Learned:
+    """What is known of a host that only the world can tell; None: not known yet."""
+
+    ipv4: str | None = None  # in the tailnet, as the next two
+    ipv6: str | None = None
+    name: str | None = None
+    host_keys: tuple[str, ...] = ()
+    dispatch_key: str | None = None
 
 
-def learn(target: Target, name: str, now: Tailnet) -> None:
-    """Note a host's place in the tailnet in the target's fleet.lock.yaml.
+def public_key(name: str, path: str) -> Reading:
+    """The reading of a public key file: `TYPE BASE64`, without its comment."""
+    return Reading(name, f"cut -d ' ' -f 1,2 {path}")
+
+
+def known(host: Host) -> Learned:
+    """What the model knows."""
+    at = host.addresses
+    return Learned(at.tailnet, at.tailnet6, at.tailnet_name, host.host_keys, host.dispatch_key)
+
+
+def hear(host: Host, look: Look) -> tuple[Learned, Learned]:
+    """What was known of the host, and what is known once it has been looked at.
+
+    A pinned host key stays: the host was reached by it, and only `fleet trust` changes it.
+    """
+    before = known(host)
+    now = replace(
+        before,
+        host_keys=before.host_keys or _keys(look, HOST_KEY),
+        dispatch_key=next(iter(_keys(look, DISPATCH_KEY)), before.dispatch_key),
+    )
+    place = look.tailnet
+    if not place.running:
+        return before, now
+    full = _full_name(host.name, place) or before.name
+    return before, replace(now, ipv4=place.ipv4, ipv6=place.ipv6 or None, name=full)
+
+
+def _keys(look: Look, reading: str) -> tuple[str, ...]:
+    key = look.values.get(reading, "")
+    return (key,) if key else ()
+
+
+def _full_name(name: str, now: Tailnet) -> str | None:
+    """What the host is called in the tailnet, or will be once it has its own name there."""
+    domain = now.dns_name.partition(".")[2]
+    return f"{name}.{domain}" if domain else None
+
+
+def learn(target: Target, name: str, now: Learned) -> None:
+    """Note what is known of a host in the target's fleet.lock.yaml.
 
     Raises FleetError, with the file as it was, when that contradicts fleet.yaml or another host.
     """
-    place = _place(name, now)
+    host = _locked(name, now)
     with _writing, _restored(target.lock_file):
-        before = read_fleet_lock(target.lock_file)
-        known = before.hosts.get(name, LockedHost())
-        after = before.with_host(name, known.model_copy(update={"tailnet": place}))
-        write_fleet_lock(target.lock_file, after)
+        write_fleet_lock(target.lock_file, read_fleet_lock(target.lock_file).with_host(name, host))
         load_target(target.name)
 
 
-def _place(name: str, now: Tailnet) -> LockedTailnet:
-    """The addresses alone: they stay a node's own, while its name there may change."""
+def _locked(name: str, now: Learned) -> LockedHost:
     try:
-        return LockedTailnet(ipv4=now.ipv4, ipv6=now.ipv6 or None)
+        return LockedHost(
+            tailnet=LockedTailnet(ipv4=now.ipv4, ipv6=now.ipv6, name=now.name),
+            host_keys=now.host_keys,
+            dispatch_key=now.dispatch_key,
+        )
     except ValueError:
-        fault = f"{name} says that its addresses are {now.ipv4} {now.ipv6}".rstrip()
-        fix = "these are none of a tailnet's; see `tailscale status` there"
+        said = (now.ipv4, now.ipv6, now.name, *now.host_keys, now.dispatch_key)
+        fault = f"{name} says of itself: {' '.join(one for one in said if one)}"
+        fix = "not all of it can be true; see `tailscale status` there, and its SSH keys"
         raise FleetError.of("fleet.lock.yaml", fault, fix) from None
 
 

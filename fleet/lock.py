@@ -64,9 +64,12 @@ def _dns_name(text: str) -> str:
 def _host_key(text: str) -> str:
     """Accept `TYPE BASE64` as known_hosts has it."""
     if not is_public_key(text):
-        fix = "a host's public key without comment: `ssh-ed25519 AAAA…`"
-        raise wrong(f"{show(text)} is not a host key", fix)
+        fix = "a public key without comment: `ssh-ed25519 AAAA…`"
+        raise wrong(f"{show(text)} is not an SSH key", fix)
     return text
+
+
+HostKey = Annotated[str, AfterValidator(_host_key)]
 
 
 class LockedTailnet(_Fixed):
@@ -81,7 +84,8 @@ class LockedHost(_Fixed):
     """What was learned about one host."""
 
     tailnet: LockedTailnet = LockedTailnet()
-    host_keys: tuple[Annotated[str, AfterValidator(_host_key)], ...] = ()
+    host_keys: tuple[HostKey, ...] = ()
+    dispatch_key: HostKey | None = None  # the orchestrator's account that talks to agents
 
 
 class FleetLock(_Fixed):
@@ -101,6 +105,14 @@ class FleetLock(_Fixed):
     def tailnet_ipv6(self, name: str) -> str | None:
         """Return the host's IPv6 address in the tailnet; None when none was learned."""
         return self.hosts[name].tailnet.ipv6 if name in self.hosts else None
+
+    def tailnet_name(self, name: str) -> str | None:
+        """Return the host's full name in the tailnet; None when none was learned."""
+        return self.hosts[name].tailnet.name if name in self.hosts else None
+
+    def dispatch_key(self, name: str) -> str | None:
+        """Return the key of the account that talks to agents; None when none was learned."""
+        return self.hosts[name].dispatch_key if name in self.hosts else None
 
     def strays(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the hosts of the lock that are not among `names`, sorted."""

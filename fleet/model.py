@@ -47,6 +47,7 @@ class Addresses(_Fixed):
     lan: str | None = None
     tailnet: str | None = None
     tailnet6: str | None = None  # learned only
+    tailnet_name: str | None = None  # its full name there; learned only
 
 
 class Ssh(_Fixed):
@@ -81,6 +82,8 @@ class Host(_Fixed):
     daily_budget: int | float | None = None  # dollars all its sessions of a day may spend
     agent: Agent = Agent()
     without: tuple[str, ...] = ()  # capabilities that this host does not get
+    host_keys: tuple[str, ...] = ()  # OpenSSH public keys, pinned or learned
+    dispatch_key: str | None = None  # the same, of the account that talks to agents; learned only
     hardware: str = ""  # for people only
 
     @property
@@ -232,6 +235,7 @@ def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Ho
             lan=host.addresses.lan,
             tailnet=host.addresses.tailnet or learned.tailnet_ipv4(name),
             tailnet6=learned.tailnet_ipv6(name),
+            tailnet_name=learned.tailnet_name(name),
         ),
         ssh=Ssh(
             user=_sure(host.ssh.user or file.ssh.user),
@@ -245,6 +249,8 @@ def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Ho
             sudo=agent_sudo(role) if sudo is None else sudo,
         ),
         without=host.without,
+        host_keys=learned.host_keys(name),
+        dispatch_key=learned.dispatch_key(name),
         hardware=host.hardware,
     )
 

@@ -84,11 +84,15 @@ class Package:
 
 @dataclass(frozen=True)
 class User:
-    """A system account that nobody logs in to, with a group of its own name."""
+    """A system account without a password, with a group of its own name.
+
+    Without a `shell` nobody can log in to it. Its home is somebody else's to make.
+    """
 
     name: str
     home: str = "/var/empty"
     comment: str = ""
+    shell: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,8 @@ class Setting:
     """A value that no file holds, such as the host's name.
 
     `read` prints the current value in one line, `write` makes it `want`; both are shell.
-    `complaint` is said when the value is not `want` afterwards.
+    `complaint` is said when the value is not `want` afterwards. `later` is a value that becomes
+    `want` by itself once what `complaint` asks for is done, such as a reboot: it stays pending.
     """
 
     name: str
@@ -104,6 +109,15 @@ class Setting:
     read: str
     write: str
     complaint: str = ""
+    later: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A value that only the host can tell, and that a run learns; `read` is shell, see Setting."""
+
+    name: str
+    read: str
 
 
 class RestartPolicy(StrEnum):
@@ -125,7 +139,12 @@ class Service:
     starts before the network does.
     `busy` is shell that succeeds while a restart would cost somebody work (see RestartPolicy).
     `behind_wall` services run only while the host's firewall stands.
-    `exceptions` loosens the default hardening: directive → (value, reason).
+    `exceptions` loosens the default hardening: directive → (value, reason). `unconfined` is the
+    reason for having none of it.
+    `credentials` are secret files of root's that the daemon alone may read: name → path (systemd).
+    `memory_max` is systemd's word for how much it and all that it starts may have.
+    `hup_reopens`: it writes its log itself and opens it anew on HUP (macOS).
+    An `off` service is installed and neither starts nor runs.
     """
 
     name: str
@@ -137,7 +156,13 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     wait_for_address: str = ""
     busy: str = ""
+    group: str = ""
     runtime_directory: str = ""
+    runtime_mode: str = "0755"
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    memory_max: str = ""
+    hup_reopens: bool = False
+    off: bool = False
     nice: int = 0
     restart_delay_s: int = 5
     inputs: tuple[str, ...] = ()
@@ -146,6 +171,7 @@ class Service:
     prepare: tuple[str, ...] = ()
     early: bool = False
     exceptions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    unconfined: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,7 +181,7 @@ class RunningService:
     A daemon of ours stamps the inputs it starts with. Somebody else's service that only has to
     take notice of our files (`notify` is the command for it, the unit follows as last word) is
     not started or stopped by us. `unless_virtual` skips the service where the clock is not ours,
-    `unless_absent` where it is not installed.
+    `unless_absent` where it is not installed. What is `off` neither starts nor runs.
     """
 
     name: str
@@ -165,6 +191,7 @@ class RunningService:
     notify: str = ""
     unless_virtual: bool = False
     unless_absent: bool = False
+    off: bool = False
 
     @property
     def is_ours(self) -> bool:
@@ -192,6 +219,16 @@ class TailnetNode:
     warn_days: int
     joins: bool = True
     secret: str = "tailscale_auth_key"  # noqa: S105 - the name of one
+
+
+@dataclass(frozen=True)
+class AgentSession:
+    """The session that the host's agent works in; the file `mark` is there once it has one.
+
+    Whoever may spend money begins it, from the orchestrator; a run begins only the first.
+    """
+
+    mark: str
 
 
 @dataclass(frozen=True)
@@ -249,5 +286,12 @@ class Resources:
     artifacts: tuple[Artifact, ...] = ()
     builds: tuple[Build, ...] = ()
     settings: tuple[Setting, ...] = ()
+    readings: tuple[Reading, ...] = ()
     services: tuple[RunningService, ...] = ()
     node: TailnetNode | None = None
+    session: AgentSession | None = None
+
+    @property
+    def values(self) -> tuple[Setting | Reading, ...]:
+        """Everything of one line that the host is asked for."""
+        return (*self.settings, *self.readings)

@@ -25,9 +25,18 @@ def overlay(fleet: Fleet, lab_name: str | None = None) -> tuple[Fleet, Path, Pat
     hosts = []
     for host, spec in zip(fleet.hosts, lab_hosts(fleet), strict=True):
         ipv4, ipv6 = learned.tailnet_ipv4(host.name), learned.tailnet_ipv6(host.name)
-        addresses = Addresses(lan=place.lan(spec), tailnet=ipv4, tailnet6=ipv6)
+        addresses = Addresses(
+            lan=place.lan(spec),
+            tailnet=ipv4,
+            tailnet6=ipv6,
+            tailnet_name=learned.tailnet_name(host.name),
+        )
         ssh = Ssh(user=USER, port=host.ssh.port, key=str(place.key))
-        hosts.append(host.model_copy(update={"addresses": addresses, "ssh": ssh}))
+        told = {
+            "host_keys": learned.host_keys(host.name),
+            "dispatch_key": learned.dispatch_key(host.name),
+        }
+        hosts.append(host.model_copy(update={"addresses": addresses, "ssh": ssh, **told}))
     operators = tuple(_operators(fleet, place))
     secrets = {**fleet.secrets, "tailscale_auth_key": f"file:{place.auth_key}"}
     more = {"hosts": tuple(hosts), "operators": operators, "secrets": secrets}

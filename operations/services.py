@@ -9,6 +9,7 @@ from pyinfra.api import operation
 
 from facts.look import Look
 from facts.services import ServiceState, service_stem
+from fleet.managers import LAUNCHD_FUNCTIONS, SYSTEMD_FUNCTIONS
 from fleet.resources import RestartPolicy, RunningService
 from operations.change import Change, Commands, HostContext, Order, carry_out
 from operations.shell import quote, words
@@ -66,7 +67,7 @@ def plan(services: tuple[RunningService, ...], context: HostContext, look: Look)
         acts += [act] if act else []
     if not acts:
         return None
-    preface = _LAUNCHD_FUNCTIONS if context.mac else _SYSTEMD_FUNCTIONS
+    preface = LAUNCHD_FUNCTIONS if context.mac else SYSTEMD_FUNCTIONS
     scripts = [act.script for act in acts if act.script]
     return Change(
         says=tuple(act.says for act in acts if act.script),
@@ -95,6 +96,8 @@ def _current(service: RunningService, digests: Mapping[str, str], look: Look) ->
 def _judge_running(
     service: RunningService, now: ServiceState, current: Mapping[str, str], context: HostContext
 ) -> _Act | None:
+    if service.off:
+        return _judge_off(service, now)
     name, outdated = quote(service.name), _outdated(service, now, current)
     if now.running and outdated:
         if service.policy is RestartPolicy.WHEN_IDLE and now.busy:
@@ -113,6 +116,15 @@ def _judge_running(
     only_flag = context.mac and wrong == ["enable"]
     script = f"launchctl enable system/{name}" if only_flag else f"bring start {name}"
     return _Act(f"service {service.name}: {', '.join(wrong)}", script)
+
+
+def _judge_off(service: RunningService, now: ServiceState) -> _Act | None:
+    """Turned off by its owner's word, so nothing is too busy for it."""
+    wrong = [*(["disable"] if now.enabled else []), *(["stop"] if now.running else [])]
+    if not wrong:
+        return None
+    says = f"service {service.name}: {', '.join(wrong)}, since it is off in fleet.yaml"
+    return _Act(says, f"rest {quote(service.name)}")
 
 
 def _outdated(service: RunningService, now: ServiceState, current: Mapping[str, str]) -> str:
@@ -156,53 +168,3 @@ mkdir -p {directory}
 {note} >{stamp}.new
 mv -f {stamp}.new {stamp}"""
     return _Act(f"service {service.name}: take notice of {', '.join(service.inputs)}", script)
-
-
-# A start is believed when the same process is still there a moment later: a daemon that dies at
-# once is "activating" in between, and `systemctl start` says nothing of it.
-_SYSTEMD_FUNCTIONS = """systemctl daemon-reload
-main_pid() { systemctl show -p MainPID --value "$1"; }
-bring() { # start|restart UNIT
-    systemctl reset-failed "$2" 2>/dev/null || true
-    systemctl -q enable "$2"
-    systemctl "$1" "$2"
-    for attempt in 1 2 3 4 5 6 7 8 9 10; do
-        before=$(main_pid "$2")
-        sleep 0.7
-        if systemctl -q is-active "$2" && [ "$(main_pid "$2")" = "$before" ]; then return 0; fi
-    done
-    journalctl -u "$2" -n 15 --no-pager -o cat >&2 || true
-    fail "$2 does not stay up; its last words are above"
-}"""
-# bootout returns before the job is gone, and a bootstrap meanwhile fails with error 5.
-_LAUNCHD_FUNCTIONS = """job() { launchctl print "system/$1" 2>/dev/null; }
-job_pid() { job "$1" | awk '$1 == "pid" && $2 == "=" { print $3; exit }'; }
-leave() {
-    launchctl bootout "system/$1" 2>/dev/null || true # absent, or on its way out
-    for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        job "$1" >/dev/null || return 0
-        sleep 0.5
-    done
-    fail "$1 does not leave launchd"
-}
-enter() {
-    for attempt in 1 2 3 4 5 6 7 8; do
-        launchctl bootstrap system "/Library/LaunchDaemons/$1.plist" 2>/dev/null && return 0
-        sleep 1
-    done
-    launchctl bootstrap system "/Library/LaunchDaemons/$1.plist" || fail "launchd refuses $1"
-}
-bring() { # start|restart LABEL
-    leave "$2"
-    launchctl enable "system/$2"
-    enter "$2"
-    for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        before=$(job_pid "$2")
-        sleep 0.7
-        if [ -n "$before" ] && [ "$(job_pid "$2")" = "$before" ]; then return 0; fi
-    done
-    job "$2" | grep -E '^.(state|runs|last exit code) = ' >&2 || true
-    log=$(job "$2" | awk '$1 == "stderr" && $2 == "path" { print $4; exit }')
-    [ -z "$log" ] || tail -n 15 "$log" >&2 || true
-    fail "$2 does not stay up; its last words are above"
-}"""

@@ -18,13 +18,22 @@ def ensure(order: Order) -> Commands:
 
 def plan(settings: tuple[Setting, ...], look: Look) -> Change | None:
     """The settings whose value is not the wanted one."""
-    wrong = tuple(s for s in settings if look.value(s.name) != s.want)
+    wrong = tuple(s for s in settings if look.value(s.name) not in _sound(s))
+    waiting = tuple(
+        f"{s.name}: {s.complaint}" for s in settings if s.later and look.value(s.name) == s.later
+    )
     if not wrong:
-        return None
+        return Change((), "", pending=waiting) if waiting else None
     says = tuple(f"{s.name}: {look.value(s.name) or '(none)'} → {s.want}" for s in wrong)
-    return Change(says, "\n".join(_write(setting) for setting in wrong))
+    return Change(says, "\n".join(_write(setting) for setting in wrong), pending=waiting)
+
+
+def _sound(setting: Setting) -> tuple[str, ...]:
+    """The values with which a run has nothing more to do."""
+    return (setting.want, setting.later) if setting.later else (setting.want,)
 
 
 def _write(setting: Setting) -> str:
     complaint = quote(setting.complaint or f"{setting.name} did not become {setting.want}")
-    return f'{setting.write}\n[ "$({setting.read})" = {quote(setting.want)} ] || fail {complaint}'
+    sound = " | ".join(quote(value) for value in _sound(setting))
+    return f'{setting.write}\ncase "$({setting.read})" in {sound}) ;; *) fail {complaint} ;; esac'

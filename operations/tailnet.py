@@ -1,4 +1,4 @@
-"""The tailnet: a host joins once, keeps its name, and tells the address it got.
+"""The tailnet: a host joins once and keeps its name.
 
 A node that is up is never made to log in again, so a host that has joined needs no auth key.
 """
@@ -9,12 +9,10 @@ import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from pyinfra import host, logger
-from pyinfra.api import Host, State, operation
-from pyinfra.api.command import FunctionCommand
+from pyinfra.api import operation
 
 from facts import services
-from facts.look import Look, forget_all, look
+from facts.look import Look
 from facts.tailnet import Tailnet
 from fleet.resources import Resources, TailnetNode
 from operations.change import (
@@ -22,16 +20,11 @@ from operations.change import (
     Commands,
     HostContext,
     Order,
-    announce,
     carry_out,
-    failure,
-    reason,
 )
 from operations.shell import quote, words
 
 JOIN_S = 60  # how long a host may take to get in
-Place = tuple[str | None, str | None]  # IPv4 and IPv6 address
-Learn = Callable[[str, Tailnet], None]
 
 
 @operation()
@@ -203,35 +196,3 @@ until in_state Running || [ "$attempt" -ge 20 ]; do
     attempt=$((attempt + 1))
     sleep 0.5
 done"""
-
-
-@operation()
-def learn(order: Order, learn: Learn, known: Callable[[str], Place]) -> Commands:
-    """Note the addresses that the tailnet gave this host, where they are not `known` yet."""
-    try:
-        context = order.context()
-        now = look(host, context.asked).tailnet
-        if not news(now, known(host.name)):
-            return
-        says = f"tailnet: its address is {now.ipv4}, noted in fleet.lock.yaml"
-        announce("learn", context, Change((says,), ""))
-    except Exception as error:
-        yield failure(f"{order.capability}: learn: {reason(error)}")
-        return
-    yield FunctionCommand(_learn, (now, learn), {})
-
-
-def news(now: Tailnet, known: Place) -> bool:
-    """Whether the node has addresses other than the known ones."""
-    return now.running and (now.ipv4, now.ipv6 or None) != known
-
-
-def _learn(state: State, host: Host, now: Tailnet, learn: Learn) -> bool:
-    try:
-        learn(host.name, now)
-    except Exception as error:
-        logger.error(f"{host.print_prefix}learn: {reason(error)}")
-        return False
-    # What is wanted of every host may follow from the address of one.
-    forget_all()
-    return True

@@ -10,7 +10,7 @@ from operations.change import Change, Commands, HostContext, Order, carry_out
 from operations.shell import quote
 
 _LINUX = """useradd --system --user-group --no-create-home --home-dir {home} \\
-    --shell /usr/sbin/nologin --comment {comment} {name}"""
+    --shell {shell} --comment {comment} {name}"""
 # macOS has no useradd; ids below 500 are the system's. The first id is taken that neither a user
 # nor a group has. UniqueID comes last: by it `id` knows the account, so that one whose creation was
 # interrupted counts as missing.
@@ -23,7 +23,7 @@ dscl . -create /Groups/{name}
 dscl . -create /Groups/{name} PrimaryGroupID "$id"
 dscl . -create /Users/{name}
 dscl . -create /Users/{name} PrimaryGroupID "$id"
-dscl . -create /Users/{name} UserShell /usr/bin/false
+dscl . -create /Users/{name} UserShell {shell}
 dscl . -create /Users/{name} NFSHomeDirectory {home}
 dscl . -create /Users/{name} RealName {comment}
 dscl . -create /Users/{name} IsHidden 1
@@ -45,11 +45,15 @@ def plan(users: tuple[User, ...], context: HostContext, look: Look) -> Change | 
     if not missing:
         return None
     template = _MAC if context.mac else _LINUX
+    nobody = "/usr/bin/false" if context.mac else "/usr/sbin/nologin"
     return Change(
         tuple(f"user {user.name}: create" for user in missing),
         "\n".join(
             template.format(
-                name=user.name, home=quote(user.home), comment=quote(user.comment or user.name)
+                name=user.name,
+                home=quote(user.home),
+                comment=quote(user.comment or user.name),
+                shell=user.shell or nobody,
             )
             for user in missing
         ),

@@ -292,5 +292,6 @@ def test_an_address_that_is_not_known_yet_is_a_difference() -> None:
             tags=("tag:pi",),
         )
         found = differences(view, replace(_bare(view, Manager.APT), tailnet=node))
-        said = [line for line in found if line.startswith("tailnet: ")]
-        assert said == [f"tailnet: its address is {address}, a run learns it"] * new
+        said = [line for line in found if line.startswith("its address")]
+        words = f"its address in the tailnet is {address}, noted in fleet.lock.yaml"
+        assert said == [words] * new

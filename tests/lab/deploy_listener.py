@@ -11,7 +11,7 @@ from tests.lab.runs import LISTENER
 
 
 def _with_listener(view: HostView) -> Resources:
-    definition, running = daemon(
+    files, running = daemon(
         view,
         Service(
             name=LISTENER,
@@ -22,7 +22,7 @@ def _with_listener(view: HostView) -> Resources:
             restart_delay_s=1,
         ),
     )
-    return Resources(files=(definition,), services=(running,))
+    return Resources(files=files, services=(running,))
 
 
 secrets.resources = _with_listener

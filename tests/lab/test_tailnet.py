@@ -77,7 +77,7 @@ def test_a_host_that_was_wiped_is_healed_by_one_run(lab: Lab) -> None:
     after = read_fleet_lock(lab.place.fleet_lock).tailnet_ipv4(WIPED)
     assert after
     assert after != before
-    assert f"tailnet: its address is {after}, noted in fleet.lock.yaml" in run.changes[WIPED]
+    assert f"its address in the tailnet is {after}, noted in fleet.lock.yaml" in run.changes[WIPED]
     for host in lab.fleet.hosts:
         name = "wall.pf" if host.is_mac else "wall.nft"
         rules = lab.run(host.name, f"cat /etc/agentfleet/{name}").stdout

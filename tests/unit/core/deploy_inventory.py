@@ -5,7 +5,6 @@ import os
 from functools import cache
 
 import fleet.converge
-from facts.tailnet import Tailnet
 from fleet import learned
 from fleet.plan import view_of
 from fleet.target import Target
@@ -25,7 +24,7 @@ def _view(name: str) -> HostView:
     return view_of(fleet.converge._target(), name.removeprefix("@fake/"))
 
 
-def _learn(target: Target, name: str, now: Tailnet) -> None:
+def _learn(target: Target, name: str, now: learned.Learned) -> None:
     _really_learn(target, name.removeprefix("@fake/"), now)
 
 

@@ -157,16 +157,16 @@ def learned(two: Path) -> dict[str, str | None]:
 def test_a_run_learns_the_addresses_and_goes_by_them(two: Path) -> None:
     run = pyinfra("-y", FLEET_FILE=str(two), JOINED=JOINED)
     said = run.stdout + run.stderr
-    assert "tailnet: its address is 100.101.0.5, noted in fleet.lock.yaml" in said
+    assert "its address in the tailnet is 100.101.0.5, noted in fleet.lock.yaml" in said
     assert learned(two) == {"arch-orchestrator": "100.101.0.1", "rpi1": "100.101.0.5"}
     assert "icecream skipped: no interface holds the tailnet address 100.101.0.5" in said
     again = pyinfra("-y", FLEET_FILE=str(two), JOINED=JOINED)
-    assert "its address is" not in again.stdout + again.stderr
+    assert "its address in" not in again.stdout + again.stderr
 
 
 def test_a_dry_run_learns_nothing(two: Path) -> None:
     run = pyinfra("--dry", FLEET_FILE=str(two), JOINED=JOINED)
-    assert "its address is 100.101.0.5" in run.stdout + run.stderr
+    assert "its address in the tailnet is 100.101.0.5" in run.stdout + run.stderr
     assert learned(two) == {}
 
 
@@ -186,5 +186,5 @@ def test_a_persons_application_is_left_alone_and_its_address_learned() -> None:
     _, said = dry_run(**told)
     assert "tailscale skipped: /Applications/Tailscale.app/it is here" in said
     assert not any(step.startswith("tailscale") for step in steps("imac", **told))
-    assert "learn the tailnet address" in steps("imac", **told)
-    assert re.search(r"\[@fake/imac\] +learn: tailnet: its address is 100.101.0.33", said)
+    assert "learn what it tells" in steps("imac", **told)
+    assert re.search(r"\[@fake/imac\] +learn: its address in the tailnet is 100.101.0.33", said)

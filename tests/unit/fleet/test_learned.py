@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from facts.look import Look
 from facts.tailnet import Tailnet
-from fleet.learned import known_addresses, learn
+from fleet.learned import DISPATCH_KEY, HOST_KEY, Learned, hear, learn
 from fleet.lock import read_fleet_lock
 from fleet.problems import FleetError
 from fleet.target import Target, load_target
@@ -23,9 +24,9 @@ hosts:
 """
 
 
-def node(number: int, **differing: str) -> Tailnet:
+def node(number: int, **differing: str) -> Learned:
     place = {"ipv4": f"100.64.0.{number}", "ipv6": f"fd7a:115c:a1e0::{number}"}
-    return Tailnet("/t", state="Running", dns_name="x.example.ts.net", **place | differing)  # type: ignore[arg-type]
+    return Learned(**place | differing)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -36,30 +37,71 @@ def lock(fleet_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def known(target: Target, name: str) -> tuple[str | None, str | None]:
-    return known_addresses(target.fleet.host(name))
+OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIWcO7ZLWmT6mGMJzCTT3K6w1lDe4AYQ0rCmtuAoWBdC"
+
+
+def seen(number: int, *, up: bool = True, ipv6: bool = True, **values: str) -> Look:
+    """A host that was looked at, in the tailnet or not."""
+    node = Tailnet(
+        "/t",
+        state="Running" if up else "Stopped",
+        dns_name="berry-1.example.ts.net",
+        ipv4=f"100.64.0.{number}",
+        ipv6=f"fd7a:115c:a1e0::{number}" if ipv6 else "",
+    )
+    return Look(tailnet=node, values={name.replace("_", " "): key for name, key in values.items()})
+
+
+def test_what_a_host_tells(lock: Path) -> None:
+    berry, win = (load_target().fleet.host(name) for name in ("berry", "win"))
+    full = Learned("100.64.0.3", "fd7a:115c:a1e0::3", "berry.example.ts.net", (KEY,))
+    assert hear(berry, seen(3)) == (Learned(host_keys=(KEY,)), full)
+    assert hear(berry, seen(3, up=False))[1] == Learned(host_keys=(KEY,))
+    assert hear(berry, seen(3, ipv6=False))[1].ipv6 is None
+    assert hear(berry, seen(3, host_key=OTHER))[1].host_keys == (KEY,), "the pinned one stays"
+    assert hear(win, seen(4, up=False, host_key=OTHER))[1] == Learned(host_keys=(OTHER,))
+    assert hear(win, seen(4, up=False, dispatch_key=OTHER))[1].dispatch_key == OTHER
+
+
+def test_the_readings_have_these_names() -> None:
+    assert {HOST_KEY, DISPATCH_KEY} == {"host key", "dispatch key"}
+
+
+def test_what_a_host_told_is_known_afterwards(lock: Path) -> None:
+    target = load_target()
+    _, now = hear(target.fleet.host("win"), seen(4, host_key=OTHER, dispatch_key=KEY))
+    learn(target, "win", now)
+    win = load_target().fleet.host("win")
+    assert (win.host_keys, win.dispatch_key) == ((OTHER,), KEY)
+    assert win.addresses.tailnet_name == "win.example.ts.net"
+    assert hear(win, seen(4, host_key=OTHER, dispatch_key=KEY)) == (now, now)
+
+
+def place(target: Target, name: str) -> tuple[str | None, str | None]:
+    addresses = target.fleet.host(name).addresses
+    return addresses.tailnet, addresses.tailnet6
 
 
 def test_addresses_are_learned_and_keys_stay(lock: Path) -> None:
     before = load_target()
-    assert known(before, "berry") == (None, None)
-    learn(before, "berry", node(3))
+    assert place(before, "berry") == (None, None)
+    learn(before, "berry", hear(before.fleet.host("berry"), seen(3))[1])
     after = load_target()
-    assert known(after, "berry") == ("100.64.0.3", "fd7a:115c:a1e0::3")
+    assert place(after, "berry") == ("100.64.0.3", "fd7a:115c:a1e0::3")
     assert after.lock.host_keys("berry") == (KEY,)
-    assert known(after, "mac") == ("100.64.0.2", None)
+    assert place(after, "mac") == ("100.64.0.2", None)
 
 
 def test_a_new_address_replaces_the_old_one_and_the_name_with_it(lock: Path) -> None:
-    learn(load_target(), "mac", node(9, ipv6=""))
-    assert known(load_target(), "mac") == ("100.64.0.9", None)
+    learn(load_target(), "mac", Learned(ipv4="100.64.0.9"))
+    assert place(load_target(), "mac") == ("100.64.0.9", None)
     assert "mac-1" not in lock.read_text()
 
 
 def test_the_first_thing_that_is_learned(lock: Path) -> None:
     lock.unlink()
     learn(load_target(), "berry", node(3))
-    assert known(load_target(), "berry") == ("100.64.0.3", "fd7a:115c:a1e0::3")
+    assert place(load_target(), "berry") == ("100.64.0.3", "fd7a:115c:a1e0::3")
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -87,7 +129,7 @@ def test_what_another_host_has_is_not_learned(lock: Path) -> None:
 def test_what_is_no_tailnet_address_is_not_learned(wrong: dict[str, str], lock: Path) -> None:
     with pytest.raises(FleetError) as caught:
         learn(load_target(), "berry", node(3, **wrong))
-    assert f"berry says that its addresses are {node(3, **wrong).ipv4} " in str(caught.value)
+    assert f"berry says of itself: {node(3, **wrong).ipv4} " in str(caught.value)
     assert "tailscale status" in str(caught.value)
     assert lock.read_text() == LOCK
 
@@ -98,7 +140,8 @@ def test_hosts_that_learn_at_the_same_time_lose_nothing(lock: Path) -> None:
 
     def one(number: int, name: str) -> None:
         ready.wait()
-        learn(target, name, node(number))
+        _, now = hear(target.fleet.host(name), seen(number))
+        learn(target, name, now)
 
     numbers = dict(enumerate(("boss", "mac", "berry", "win"), start=1))
     threads = [threading.Thread(target=one, args=it) for it in numbers.items()]

@@ -8,7 +8,6 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ import pytest
 from facts import services
 from facts.look import Look
 from facts.tailnet import Tailnet
-from fleet.problems import FleetError
 from fleet.resources import Resources, TailnetNode
 from operations import tailnet
 from operations.change import Change, HostContext, wrap
@@ -383,58 +381,3 @@ def test_a_mac_decodes_in_its_own_way() -> None:
     change = plan(NODE, FakeHost(mac=True), login=True)
     assert change
     assert "\nbase64 -D >" in change.script
-
-
-# learning
-
-
-KNOWN = ("100.101.0.5", "fd7a:115c:a1e0::5")
-
-
-@pytest.mark.parametrize(
-    ("state", "known", "new"),
-    [
-        ({}, (None, None), True),
-        ({}, KNOWN, False),
-        ({"ipv4": "100.101.0.6"}, KNOWN, True),
-        ({"ipv6": "fd7a:115c:a1e0::6"}, KNOWN, True),
-        ({}, ("100.101.0.5", None), True),  # stated in fleet.yaml, which knows no IPv6
-        ({"ipv6": ""}, ("100.101.0.5", None), False),
-        ({"state": "Stopped"}, (None, None), False),
-        ({"state": "Running", "ipv4": ""}, (None, None), False),
-    ],
-)
-def test_what_is_news(
-    state: dict[str, Any], known: tuple[str | None, str | None], new: bool
-) -> None:
-    now = up(**{"ipv6": "fd7a:115c:a1e0::5"} | state).tailnet
-    assert tailnet.news(now, known) is new
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        (None, ""),
-        (FleetError.of("fleet.yaml", "it has another address", "mend it"), "another address"),
-        (OSError(28, "No space left on device"), "No space left on device"),
-    ],
-)
-def test_what_was_seen_is_forgotten_once_something_is_learned(
-    fault: Exception | None, words: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
-) -> None:
-    """What is wanted of other hosts, and so what there is to look at, follows from it."""
-    remembered = {"rpi1": Look(), "imac": Look()}
-    monkeypatch.setattr("facts.look._remembered", remembered)
-    learned = []
-
-    def learn(name: str, now: Tailnet) -> None:
-        if fault:
-            raise fault
-        learned.append((name, now.ipv4))
-
-    host: Any = SimpleNamespace(name="rpi1", print_prefix="[rpi1] ")
-    state: Any = None
-    assert tailnet._learn(state, host, up().tailnet, learn) is (fault is None)
-    assert learned == ([] if fault else [("rpi1", "100.101.0.5")])
-    assert bool(remembered) is bool(fault)
-    assert words in caplog.text

@@ -1,0 +1,52 @@
+"""What a run notes of a host: what is new, and nothing that is known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from facts.look import Look
+from fleet.learned import Learned
+from fleet.problems import FleetError
+from operations import learn
+
+
+def test_what_is_new_is_said() -> None:
+    before = Learned(ipv4="100.101.0.5", host_keys=("ssh-ed25519 AAAA",))
+    now = Learned(ipv4="100.101.0.6", name="rpi1.example.ts.net", host_keys=before.host_keys)
+    assert learn.news(before, before) == []
+    assert learn.news(before, now) == [
+        "its address in the tailnet is 100.101.0.6, noted in fleet.lock.yaml",
+        "its name in the tailnet is rpi1.example.ts.net, noted in fleet.lock.yaml",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (None, ""),
+        (FleetError.of("fleet.yaml", "it has another address", "mend it"), "another address"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_what_was_seen_is_forgotten_once_something_is_learned(
+    fault: Exception | None, words: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """What is wanted of other hosts, and so what there is to look at, follows from it."""
+    remembered = {"rpi1": Look(), "imac": Look()}
+    monkeypatch.setattr("facts.look._remembered", remembered)
+    noted = []
+
+    def note(name: str, now: Learned) -> None:
+        if fault:
+            raise fault
+        noted.append((name, now.ipv4))
+
+    host: Any = SimpleNamespace(name="rpi1", print_prefix="[rpi1] ")
+    state: Any = None
+    assert learn._learn(state, host, Learned(ipv4="100.101.0.5"), note) is (fault is None)
+    assert noted == ([] if fault else [("rpi1", "100.101.0.5")])
+    assert bool(remembered) is bool(fault)
+    assert words in caplog.text
