@@ -3,16 +3,35 @@
 Which hosts get which capability is said in group_data/; what a capability is, in deploys/.
 """
 
-from deploys import artifacts, base, firewall, icecream, operators, secrets, sources, tailscale
+from deploys import (
+    agentapi,
+    artifacts,
+    base,
+    budget,
+    dispatch,
+    firewall,
+    gateway,
+    icecream,
+    keys,
+    operators,
+    secrets,
+    sources,
+    tailscale,
+)
 from fleet.converge import converge, learn, take_leave
 
 converge(base)
 converge(sources)
 converge(tailscale)
+converge(keys)
 learn()
 converge(firewall)
 converge(operators)
 converge(secrets)
 converge(artifacts)
+converge(gateway)
+converge(budget)
+converge(agentapi)
+converge(dispatch)
 converge(icecream)
 take_leave()

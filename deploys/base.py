@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleet.learned import HOST_KEY, public_key
 from fleet.model import Os
 from fleet.resources import Directory, File, Manager, Package, Resources, RunningService, Setting
 from fleet.view import HostView
@@ -33,6 +34,7 @@ def resources(view: HostView) -> Resources:
             *(_mac_settings(view) if mac else _linux_settings(view)),
             _passwords_refused(view),
         ),
+        readings=(public_key(HOST_KEY, "/etc/ssh/ssh_host_ed25519_key.pub"),),
         services=() if mac else _linux_services(view),
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deploys.icecream import compile_user
+from deploys.keys import orchestrator_account
 from fleet.daemons import WALL, daemon
 from fleet.doors import Door, Who, doors
 from fleet.lock import TAILNET_IPV6
@@ -61,8 +62,8 @@ def _users(view: HostView) -> tuple[User, ...]:
     """The accounts that the rules name: they have to exist before."""
     if view.host.is_mac:
         return ()
-    talks = User(view.settings.orchestrator_user, comment="talks to the agents")
-    return (compile_user(view), *((talks,) if _is_orchestrator(view) else ()))
+    talks = (orchestrator_account(view),) if _is_orchestrator(view) else ()
+    return (compile_user(view), *talks)
 
 
 def _is_orchestrator(view: HostView) -> bool:

@@ -16,7 +16,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
 
 from facts.look import Look, look
-from fleet import learned, secrets
+from fleet import learned, orchestrator, secrets
 from fleet.cache import obtain
 from fleet.identity import mismatch
 from fleet.pins import mirror, pinned
@@ -42,6 +42,7 @@ from operations import (
     leftovers,
     packages,
     services,
+    sessions,
     settings,
     tailnet,
     users,
@@ -108,6 +109,8 @@ def _bring(name: str, has: Resources, order: HostOrder) -> None:
         services.ensure(order=order, name=f"{name}: services")
     if has.node:
         tailnet.ensure(order=order, name=f"{name}: tailnet")
+    if has.session:
+        sessions.ensure(order=order, begin=_begin_session, name=f"{name}: session")
     if has.guard:
         guard.release(order=order, confirm=_confirm, name=f"{name}: confirmed")
 
@@ -142,6 +145,10 @@ def _require_key(view: HostView, seen: Look) -> None:
         comes = not unavailable(capability(name), view, seen)
         if comes and tailnet.needs_key(want.node, seen):
             reveal(view, want.node.secret)
+
+
+def _begin_session(name: str) -> str:
+    return orchestrator.begin_session(_target(), _view(name).host.name)
 
 
 def _learn(name: str, now: learned.Learned) -> None:

@@ -26,7 +26,8 @@ class Door:
     """One TCP port of one host.
 
     `operators`: whether the tailnet lets people come here too, from devices that are no hosts of
-    the fleet. `private`: whether of the orchestrator's own accounts only those may knock, anywhere,
+    the fleet. `dispatch`: whether it lets the orchestrator come here, where it would not by `who`.
+    `private`: whether of the orchestrator's own accounts only those may knock, anywhere,
     that are trusted with agents.
     """
 
@@ -34,6 +35,7 @@ class Door:
     port: int
     who: Who
     operators: bool = False
+    dispatch: bool = False
     private: bool = False
 
 
@@ -41,7 +43,7 @@ def doors(fleet: Fleet, host: Host) -> tuple[Door, ...]:
     """The doors of a host, by port."""
     role = settings_for(host.role.value)
     found = [
-        Door("ssh", host.ssh.port, Who.ANYWHERE, operators=True),
+        Door("ssh", host.ssh.port, Who.ANYWHERE, operators=True, dispatch=host.is_agent),
         # On every host, since a person may turn an agent on where none runs by itself.
         Door("agent", role.agent_port, Who.ORCHESTRATOR, private=True),
         Door("worker", role.icecc_port, Who.FLEET),
@@ -56,5 +58,6 @@ def doors(fleet: Fleet, host: Host) -> tuple[Door, ...]:
         found += [
             Door("page", role.orchestrator_port, Who.TAILNET, operators=True),
             Door("artifacts", role.artifacts_port, Who.TAILNET),
+            Door("gateway", role.gateway_port, Who.FLEET),
         ]
     return tuple(sorted(found, key=lambda door: door.port))

@@ -17,6 +17,7 @@ from operations import (
     leftovers,
     packages,
     services,
+    sessions,
     settings,
     tailnet,
     users,
@@ -52,6 +53,7 @@ def _plans(want: Resources, context: HostContext, look: Look) -> Iterator[Change
     yield settings.plan(want.settings, look)
     yield services.plan(want.services, context, look)
     yield tailnet.plan(want, context, look, _no_secret)
+    yield sessions.plan(want, look)
 
 
 def _no_secret(name: str) -> str:

@@ -92,6 +92,11 @@ class Host(_Fixed):
         return self.os is Os.MACOS
 
     @property
+    def is_pi(self) -> bool:
+        """Whether it is a Raspberry Pi."""
+        return self.role is Role.PI
+
+    @property
     def is_linux(self) -> bool:
         """Whether it runs Linux; inside WSL it does."""
         return not self.is_mac

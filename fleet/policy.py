@@ -106,9 +106,9 @@ class Policy:
         )
 
     def _sources(self, door: Door) -> frozenset[str]:
-        if door.who is Who.ANYWHERE:
+        if door.who is Who.ANYWHERE and not door.dispatch:
             return frozenset()  # no host needs a shell on another; people: Door.operators
-        if door.who is Who.ORCHESTRATOR:
+        if door.who in (Who.ANYWHERE, Who.ORCHESTRATOR):
             return frozenset({self.fleet.orchestrator.name})
         return frozenset(host.name for host in self.fleet.hosts)
 

@@ -70,12 +70,14 @@ class Package:
     """A package by the name we use; `names` says where a manager calls it otherwise.
 
     None there means: that manager has none and the host does without. A host that has one of
-    `unless` does without it too.
+    `unless` does without it too. Without a `required` one the capability cannot be had: a host
+    that has no manager fails.
     """
 
     name: str
     names: Mapping[Manager, str | None] = field(default_factory=dict)
     unless: tuple[str, ...] = ()
+    required: bool = False
 
     def under(self, manager: Manager) -> str | None:
         """The package's name for this manager, None when it has none."""
@@ -86,13 +88,13 @@ class Package:
 class User:
     """A system account without a password, with a group of its own name.
 
-    Without a `shell` nobody can log in to it. Its home is somebody else's to make.
+    Without a `login_shell` nobody can log in to it. Its home is somebody else's to make.
     """
 
     name: str
     home: str = "/var/empty"
     comment: str = ""
-    shell: str = ""
+    login_shell: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,17 @@ Rule = Callable[[Document, FleetFile], Iterator[Problem]]
 DEFAULT_SSH_PORT = 22
 FOUNDATION = "base"  # the capability that brings what the others run on
 SCHEDULING = "icecream"  # the capability that the scheduler belongs to
-WALL = "firewall"
-BEHIND_WALL = ("artifacts", "icecream")  # whose services ask nobody who they are
+# Capability → what cannot be without it, and why.
+NEEDED: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "firewall": (
+        ("artifacts", "gateway", "agentapi", "icecream"),
+        "services without a password stand behind the firewall",
+    ),
+    "secrets": (("gateway",), "the gateway pays with one of the secrets"),
+    "claude_code": (("agentapi",), "an agent is Claude Code behind AgentAPI"),
+    "keys": (("dispatch",), "the orchestrator reaches agents with its key"),
+    "agentapi": (("dispatch",), "without an agent there is none to reach"),
+}
 
 
 def check(document: Document, file: FleetFile) -> list[Problem]:
@@ -191,10 +200,9 @@ def _capabilities(document: Document, file: FleetFile) -> Iterator[Problem]:
                 fix = "leave out the others too, or keep it"
                 fault = f"every other capability stands on {FOUNDATION}"
                 yield document.problem(path, fault, fix)
-            elif capability == WALL and (behind := _left(BEHIND_WALL, known, host)):
+            elif behind := _left(NEEDED.get(capability, ((), ""))[0], known, host):
                 fix = f"leave out {' and '.join(behind)} too, or keep it"
-                fault = f"services without a password stand behind the {WALL}"
-                yield document.problem(path, fault, fix)
+                yield document.problem(path, NEEDED[capability][1], fix)
             elif capability == SCHEDULING and name == _scheduler_name(file):
                 fix = "keep it here, or name another host as `scheduler:`"
                 fault = f"{name} runs the compile scheduler, which belongs to {SCHEDULING}"

@@ -41,10 +41,15 @@ class Settings(BaseModel):
     agent_user: str
     agent_home: str
     agent_sudo: str
+    agent_shell: str
+    agent_memory_max: Annotated[str, Field(pattern=r"^([0-9]+[%KMG]?)?$")]
     gateway_port: int
+    gateway_user: str
     gateway_warn_percent: Annotated[int, Field(gt=0, lt=100)]
     orchestrator_port: int
     orchestrator_user: str
+    orchestrator_home: str
+    control_user: str
 
     artifacts_port: int
 

@@ -6,10 +6,15 @@ capabilities = (
     "base",
     "sources",
     "tailscale",
+    "keys",
     "firewall",
     "operators",
     "secrets",
     "artifacts",
+    "gateway",
+    "budget",
+    "agentapi",
+    "dispatch",
     "icecream",
 )
 reserved_cores = 0  # cores that compile jobs from elsewhere never get
@@ -41,14 +46,22 @@ tailscale_key_days = 14  # a key that expires within that time is reported
 agent_port = 3284  # AgentAPI's own; it has no authentication
 orchestrator_port = 8080
 orchestrator_user = "agentfleet-orchestrator"  # the account that talks to agents
+orchestrator_home = "/var/lib/agentfleet-orchestrator"
+control_user = "agentfleet-ctl"  # on agents' hosts: whom the orchestrator's account comes as
 
 # Agents
 agent_user = "claude-agent"
 agent_home = "/var/lib/claude-agent"
 agent_sudo = "full"  # what an agent may do as root where fleet.yaml says nothing of it
+agent_shell = "/bin/bash"
+# Of the machine's memory, for the agent and all that it starts. Claude Code alone takes 210 MB
+# idle and 225 at most on x86_64; each `claude -p` that it starts takes as much again, and a C++
+# compiler 200 to 400. Half leaves room for a person, the compile jobs and the fleet's services.
+agent_memory_max = "50%"
 
 # gateway: between the agents and the API that they are paid at
 gateway_port = 8082
+gateway_user = "agentfleet-gateway"
 gateway_warn_percent = 80  # of a cap; from there on an agent is told
 
 # artifacts

@@ -1,6 +1,8 @@
 """What holds on every Mac: its file system layout, and what icecream cannot do there."""
 
 state_dir = "/var/db/agentfleet"
+agent_memory_max = ""  # launchd limits no memory
+agent_shell = "/bin/zsh"
 agent_home = "/var/db/claude-agent"
 build_user = "_agentfleet"
 homes_dir = "/Users"

@@ -62,6 +62,8 @@ def plan(packages: tuple[Package, ...], look: Look) -> Change | None:
     """
     manager = look.system.manager
     if manager is None:
+        if needed := [p.name for p in packages if p.required]:
+            raise RefusedError(f"it needs {', '.join(needed)}, and {NO_MANAGER}")
         if look.system.kernel == "Darwin":
             return Change((), "", pending=(_without_manager(packages),))
         raise RefusedError("the host has neither pacman nor apt-get; its os is not one we know")

@@ -53,7 +53,7 @@ def plan(users: tuple[User, ...], context: HostContext, look: Look) -> Change | 
                 name=user.name,
                 home=quote(user.home),
                 comment=quote(user.comment or user.name),
-                shell=user.shell or nobody,
+                shell=user.login_shell or nobody,
             )
             for user in missing
         ),

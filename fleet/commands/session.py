@@ -41,6 +41,22 @@ pass_session = click.make_pass_decorator(Session, ensure=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
+def names_or_all(
+    target: Target, command: str, hosts: tuple[str, ...], *, everywhere: bool
+) -> tuple[str, ...]:
+    """The agents that a command line means. Raises WrongUsageError, FleetError."""
+    from fleet.problems import FleetError, WrongUsageError
+
+    agents = tuple(host.name for host in target.fleet.hosts if host.is_agent)
+    if bool(hosts) is everywhere:
+        raise WrongUsageError.of(command, "which agents?", "name hosts, or say --all")
+    for name in hosts:
+        if target.fleet.host(name).name not in agents:
+            fix = f"agents run on: {', '.join(agents)}"
+            raise FleetError.of(command, f"no agent runs on {name}", fix)
+    return agents if everywhere else tuple(dict.fromkeys(hosts))
+
+
 def console() -> Console:
     """Return the console for tables and colours; in a pipe it is wide and has no colour."""
     from rich.console import Console

@@ -1,0 +1,28 @@
+"""The agent's own gate: it tells it in words what is left, and stops it before the gateway must.
+
+What binds is the gateway; an agent with root can remove the gate, and is cut off all the same.
+"""
+
+from __future__ import annotations
+
+from deploys import gateway
+from fleet.resources import File, Resources
+from fleet.view import HostView
+
+EVENTS = ("PreToolUse", "PostToolUse", "UserPromptSubmit")  # of Claude Code, at which it is asked
+
+
+def resources(view: HostView) -> Resources:
+    """The hook program that Claude Code's managed settings name (deploys/claude_code.py)."""
+    return Resources(files=(program(view),))
+
+
+def program(view: HostView) -> File:
+    """The hook program; it is called with the event's name."""
+    return view.file(
+        f"{view.settings.libexec_dir}/budget-gate",
+        "budget/budget-gate.sh.j2",
+        mode="0755",
+        check="sh -n {path}",
+        values={"gateway": gateway.url(view)},
+    )

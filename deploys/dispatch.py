@@ -1,0 +1,132 @@
+"""How the orchestrator reaches agents: an SSH key that can do nothing but call agentctl there."""
+
+from __future__ import annotations
+
+import json
+
+from deploys import agentapi, gateway, keys
+from facts.look import Look
+from fleet.daemons import LABEL_PREFIX, UNIT_PREFIX
+from fleet.managers import LAUNCHD_FUNCTIONS, SYSTEMD_FUNCTIONS
+from fleet.model import Host
+from fleet.resources import AgentSession, Directory, File, Resources, Setting, User
+from fleet.settings import settings_for
+from fleet.view import HostView
+
+KEPT_SESSIONS = 5  # of an agent's ended sessions, what it had in its home
+NO_KEY = "the orchestrator's SSH key is not known yet: a run learns it once {host} has been reached"
+
+
+def resources(view: HostView) -> Resources:
+    """On the orchestrator: whom it reaches and how. On agents' hosts: what it reaches."""
+    boss = view.host == view.fleet.orchestrator
+    files = _orchestrator_files(view) if boss else ()
+    if not view.host.is_agent:
+        return Resources(files=files)
+    account = _account(view)
+    ssh = f"{account.home}/.ssh"
+    return Resources(
+        users=(account,),
+        directories=(Directory(account.home), Directory(ssh)),
+        files=(*files, agentctl(view), _sudoers(view), _authorized_keys(view, ssh)),
+        settings=(_ssh_access(view),) if view.host.is_mac else (),
+        session=AgentSession(f"{agentapi.session_dir(view)}/session"),
+    )
+
+
+def unavailable(view: HostView, look: Look) -> str:
+    """Why the orchestrator cannot come here, or why there is nothing to come for."""
+    boss = view.fleet.orchestrator
+    if not boss.dispatch_key:
+        return NO_KEY.format(host=boss.name)
+    return agentapi.unavailable(view, look) if view.host.is_agent else ""
+
+
+def agentctl(view: HostView) -> File:
+    """The program that starts, stops and begins sessions."""
+    mac = view.host.is_mac
+    values = {
+        "functions": LAUNCHD_FUNCTIONS if mac else SYSTEMD_FUNCTIONS,
+        "service": f"{LABEL_PREFIX}{agentapi.NAME}"
+        if mac
+        else f"{UNIT_PREFIX}{agentapi.NAME}.service",
+        "directory": agentapi.session_dir(view),
+        "kept": KEPT_SESSIONS,
+        "gateway": gateway.url(view),
+    }
+    return view.file(
+        f"{view.settings.libexec_dir}/agentctl",
+        "dispatch/agentctl.sh.j2",
+        mode="0755",
+        check="sh -n {path}",
+        values=values,
+    )
+
+
+def _account(view: HostView) -> User:
+    role = view.settings
+    home = f"{role.state_dir}/control"
+    return User(role.control_user, home=home, comment="calls agentctl", login_shell="/bin/sh")
+
+
+def _sudoers(view: HostView) -> File:
+    role = view.settings
+    return view.file(
+        "/etc/sudoers.d/agentfleet-control",
+        "dispatch/sudoers.j2",
+        mode="0440",
+        check="visudo -cqf {path}",
+        values={"program": f"{role.libexec_dir}/agentctl"},
+    )
+
+
+def _authorized_keys(view: HostView, folder: str) -> File:
+    boss = view.fleet.orchestrator
+    places = (boss.addresses.tailnet, boss.addresses.tailnet6)
+    values = {
+        "program": f"{view.settings.libexec_dir}/agentctl",
+        "key": boss.dispatch_key,
+        "sources": [place for place in places if place],
+    }
+    # Root's and readable: sshd reads it as the account, which may not change it.
+    return view.file(f"{folder}/authorized_keys", "dispatch/authorized_keys.j2", values=values)
+
+
+def _ssh_access(view: HostView) -> Setting:
+    """Where Remote Login is for some users alone, this one has to be among them."""
+    user, group = view.settings.control_user, "com.apple.access_ssh"
+    there = f"dscl . -read /Groups/{group}"
+    member = f"dseditgroup -o checkmember -m {user} {group}"
+    return Setting(
+        f"ssh for {user}",
+        "allowed",
+        f"if ! {there} >/dev/null 2>&1 || {member} >/dev/null 2>&1; then echo allowed; fi",
+        f"dseditgroup -o edit -a {user} -t user {group}",
+    )
+
+
+def _orchestrator_files(view: HostView) -> tuple[File, ...]:
+    role, hosts = view.settings, [host for host in view.fleet.hosts if host.is_agent]
+    known_hosts = f"{role.config_dir}/known_hosts"
+    found = {
+        "ssh": {
+            "key": keys.key_file(view),
+            "known_hosts": known_hosts,
+            "user": role.control_user,
+        },
+        "agents": {host.name: _reached(host) for host in hosts if host.addresses.tailnet},
+    }
+    lines = "".join(f"{host.name} {key}\n" for host in hosts for key in host.host_keys)
+    template = __name__.rpartition(".")[2]
+    return (
+        File(
+            f"{role.config_dir}/agents.json", f"{json.dumps(found, indent=2)}\n".encode(), template
+        ),
+        File(known_hosts, lines.encode(), template),
+    )
+
+
+def _reached(host: Host) -> dict[str, object]:
+    port = settings_for(host.role.value).agent_port
+    address = host.addresses.tailnet
+    return {"address": address, "port": host.ssh.port, "url": f"http://{address}:{port}"}

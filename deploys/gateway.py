@@ -1,0 +1,132 @@
+"""The metering gateway: it alone has the key that agents are paid with, and keeps their caps."""
+
+from __future__ import annotations
+
+import json
+
+from deploys.keys import orchestrator_account
+from facts.look import Look
+from fleet.bundle import orchestrator_bundle
+from fleet.daemons import daemon
+from fleet.model import Host
+from fleet.resources import Directory, File, Manager, Package, Resources, Service, User
+from fleet.settings import settings_for
+from fleet.view import HostView
+
+KEYS = ("anthropic_api_key", "claude_subscription_token")  # secrets, either of which pays
+NAME = "gateway"
+LOOPBACK = "127.0.0.1"  # until the tailnet address is known, nobody is served
+STATE = "/var/lib/agentfleet-gateway"
+RUN = "agentfleet-gateway"  # below /run
+NO_KEY = (
+    "fleet.yaml says no secret to pay agents with: say where it is, "
+    "`secrets: {anthropic_api_key: file:PATH}` or claude_subscription_token"
+)
+
+
+def resources(view: HostView) -> Resources:
+    """On the orchestrator: the program, its configuration and its daemon."""
+    if view.host != view.fleet.orchestrator:
+        return Resources()
+    role = view.settings
+    account = User(role.gateway_user, home=STATE, comment="meters what agents spend")
+    program = File(program_path(view), orchestrator_bundle(), "orchestrator")
+    config = _config(view)
+    files, running = daemon(view, _service(view, program, config))
+    return Resources(
+        packages=(Package("python3", {Manager.PACMAN: "python"}),),
+        users=(orchestrator_account(view), account),
+        directories=(Directory(STATE, mode="0700", owner=account.name, group=account.name),),
+        files=(program, config, *files),
+        services=(running,),
+    )
+
+
+def unavailable(view: HostView, look: Look) -> str:
+    """Why there can be no gateway here now."""
+    return "" if view.host != view.fleet.orchestrator else no_key(view)
+
+
+def no_key(view: HostView) -> str:
+    """Why nobody could pay an agent; empty when fleet.yaml names the key."""
+    return "" if _key(view) else NO_KEY
+
+
+def url(view: HostView) -> str:
+    """Where agents reach the gateway; the address is LOOPBACK until the orchestrator's is known."""
+    boss = view.fleet.orchestrator
+    port = settings_for(boss.role.value).gateway_port
+    return f"http://{boss.addresses.tailnet or LOOPBACK}:{port}"
+
+
+def program_path(view: HostView) -> str:
+    """The orchestrator's own programs, in one file."""
+    return f"{view.settings.libexec_dir}/orchestrator.pyz"
+
+
+def config_path(view: HostView) -> str:
+    """What the gateway knows of the fleet."""
+    return f"{view.settings.config_dir}/gateway.json"
+
+
+def _key(view: HostView) -> str:
+    """The name of the secret that pays; empty when fleet.yaml has none of them."""
+    return next((name for name in KEYS if name in view.fleet.secrets), "")
+
+
+def _config(view: HostView) -> File:
+    fleet, role = view.fleet, view.settings
+    known = {
+        "listen": view.host.addresses.tailnet or LOOPBACK,
+        "port": role.gateway_port,
+        "upstream": fleet.anthropic_url,
+        "credential": _key(view),
+        "ledger": f"{STATE}/ledger.sqlite",
+        "socket": f"/run/{RUN}/admin.sock",
+        "warn_percent": role.gateway_warn_percent,
+        "daily": fleet.daily_budget,
+        "hosts": {host.name: _caps(host) for host in fleet.hosts},
+    }
+    text = json.dumps(known, indent=2) + "\n"
+    return File(config_path(view), text.encode(), NAME)
+
+
+def _caps(host: Host) -> dict[str, object]:
+    places = (host.addresses.tailnet, host.addresses.tailnet6)
+    return {
+        "addresses": [address for address in places if address],
+        "session": host.budget,
+        "daily": host.daily_budget,
+    }
+
+
+def _service(view: HostView, program: File, config: File) -> Service:
+    role = view.settings
+    key = _key(view) or KEYS[0]
+    secret = f"{role.config_dir}/secrets/{key}"
+    return Service(
+        name=NAME,
+        description="meters what agents spend and keeps their caps",
+        note="the only process of the fleet that may read the key agents are paid with",
+        # -I: nothing from the environment or the directory; -B: writes no bytecode.
+        command=("/usr/bin/python3", "-IB", program.path, "gateway", config.path),
+        user=role.gateway_user,
+        group=role.orchestrator_user,  # whose processes may use its socket
+        wait_for_address=view.host.addresses.tailnet or "",
+        behind_wall=True,
+        runtime_directory=RUN,
+        runtime_mode="0750",
+        credentials={key: secret},
+        inputs=(program.path, config.path, secret),
+        exceptions={
+            "ReadWritePaths": (STATE, "the ledger"),
+            "PrivateDevices": ("yes", ""),
+            "ProtectProc": ("invisible", ""),
+            "ProcSubset": ("pid", ""),
+            "SystemCallArchitectures": ("native", ""),
+            "SystemCallFilter": ("@system-service", ""),
+            "MemoryDenyWriteExecute": ("yes", ""),
+            "RemoveIPC": ("yes", ""),
+            "RestrictAddressFamilies": ("AF_UNIX AF_INET AF_INET6", "no netlink"),
+        },
+    )
