@@ -16,7 +16,6 @@ from fleet.target import LAB, ROOT
 NAME = "test"  # beside a demo lab that may be up
 LONGEST_S = 900
 SHORT_WINDOW_S = 12  # how long deploy_locks_out.py and deploy_shuts_ssh.py give us to confirm
-LISTENER = "listener"  # the daemon of deploy_listener.py
 KEEP_SWITCH = "FLEET_TEST_KEEP"  # environment: keep the converged lab from one test run to the next
 KEEP = bool(os.environ.get(KEEP_SWITCH))
 

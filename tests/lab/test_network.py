@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from fleet.doors import Door, Who, doors
 from fleet.model import Fleet, Host
 from fleet.policy import policy
 from lab.api import Lab
-from tests.lab.runs import LISTENER, SHORT_WINDOW_S, converge
+from tests.lab.runs import SHORT_WINDOW_S, converge
 
 SCAN = Path(__file__).with_name("scan.py")
 STRAY = 9999  # a port that is in no table
@@ -210,17 +208,49 @@ def test_accounts_of_the_orchestrator(lab: Lab) -> None:
             assert _knocks(lab, here, "admin", place, port), (place, port)
 
 
-LISTENERS = ("arch-orchestrator", "rpi2", "macbook1", "windows-desktop")
+HOSTS = ("arch-orchestrator", "rpi2", "macbook1", "windows-desktop")
 
 
-@pytest.fixture
-def listening(lab: Lab) -> Iterator[tuple[str, ...]]:
-    """Hosts with a daemon on the agents' port, behind the wall."""
-    limits = [word for name in LISTENERS for word in ("--limit", name)]
-    run = converge(*limits, deploy="tests/lab/deploy_listener.py")
-    assert run.code == 0, run.output
-    yield LISTENERS
-    assert converge(*limits).code == 0
+@dataclass(frozen=True)
+class Guarded:
+    """A daemon of the fleet that asks nobody who they are: an agent, else a compile worker."""
+
+    lab: Lab
+    host: str
+    name: str
+    port: int
+
+    @property
+    def active(self) -> bool:
+        """Whether it runs itself: a Mac's launcher that waits for the wall does not count."""
+        if self.lab.fleet.host(self.host).is_mac:
+            seen = f"ps -A -o command | grep -v grep | grep -q '/{self.name} server'"
+        else:
+            seen = f"systemctl is-active agentfleet-{self.name}"
+        return not self.lab.run(self.host, seen, check=False).returncode
+
+    @property
+    def stopped(self) -> bool:
+        return not self.active
+
+    @property
+    def shut(self) -> bool:
+        """Whether a stranger on the LAN is kept out."""
+        return not opens(_lan(self.lab, self.host), self.port)
+
+    def until(self, what: str, limit_s: float = 0) -> None:
+        """Wait for one of the above to be so."""
+        _until(lambda: bool(getattr(self, what)), limit_s or CLOSED_AGAIN_S)
+
+
+def guards(lab: Lab) -> tuple[Guarded, ...]:
+    """One on a host of each kind."""
+    return tuple(
+        Guarded(lab, name, "agentapi", 3284)
+        if lab.fleet.host(name).is_agent
+        else Guarded(lab, name, "iceccd", 10245)
+        for name in HOSTS
+    )
 
 
 def _lan(lab: Lab, name: str) -> str:
@@ -257,21 +287,6 @@ def watched(address: str, port: int, found: list[float]) -> Iterator[None]:
         watcher.join()
 
 
-def _active(lab: Lab, name: str) -> bool:
-    """Whether the listener itself runs: a Mac's launcher that waits for the wall does not count."""
-    if lab.fleet.host(name).is_mac:
-        return not lab.run(name, "ps -A -o command | grep -q '^nc -lk'", check=False).returncode
-    return not lab.run(name, f"systemctl is-active agentfleet-{LISTENER}", check=False).returncode
-
-
-def _stopped(lab: Lab, name: str) -> bool:
-    return not _active(lab, name)
-
-
-def _shut(lab: Lab, name: str) -> bool:
-    return not opens(_lan(lab, name), 3284)
-
-
 def _until(what: Callable[[], bool], limit_s: float) -> None:
     deadline = time.monotonic() + limit_s
     while not what():
@@ -295,47 +310,45 @@ def _flush(lab: Lab, name: str) -> None:
         lab.run(name, "nft flush ruleset")
 
 
-def test_a_wall_that_is_flushed_is_back_soon(lab: Lab, listening: tuple[str, ...]) -> None:
-    for name in listening:
-        _until(partial(_active, lab, name), 30)
-        assert not opens(_lan(lab, name), 3284), name
-        _flush(lab, name)
+def test_a_wall_that_is_flushed_is_back_soon(lab: Lab) -> None:
+    for one in guards(lab):
+        one.until("active")
+        assert one.shut, one.host
+        _flush(lab, one.host)
         flushed = time.monotonic()
-        _until(partial(_shut, lab, name), CLOSED_AGAIN_S)
+        one.until("shut")
         time.sleep(max(0.0, 15 - (time.monotonic() - flushed)))  # past the watcher's next look
-        _until(partial(_active, lab, name), CLOSED_AGAIN_S)
-        assert not opens(_lan(lab, name), 3284), name
-        assert converge("--limit", name, deploy="tests/lab/deploy_listener.py").changes == {}
+        one.until("active")
+        assert one.shut, one.host
+    limits = [word for name in HOSTS for word in ("--limit", name)]
+    assert converge(*limits).changes == {}
 
 
-def test_a_wall_that_cannot_stand_takes_everything_down(
-    lab: Lab, listening: tuple[str, ...]
-) -> None:
+def test_a_wall_that_cannot_stand_takes_everything_down(lab: Lab) -> None:
     """Fails closed: without rules no service that needs them runs, and it comes back with them."""
-    for name in listening:
-        rules = (
-            "/etc/agentfleet/wall.pf" if lab.fleet.host(name).is_mac else "/etc/agentfleet/wall.nft"
-        )
-        lab.run(name, f"cp -p {rules} /tmp/right; echo nonsense >{rules}")
-        _flush(lab, name)
-        _until(partial(_stopped, lab, name), CLOSED_AGAIN_S)
-        assert not opens(_lan(lab, name), 3284), name
+    for one in guards(lab):
+        mac = lab.fleet.host(one.host).is_mac
+        rules = "/etc/agentfleet/wall.pf" if mac else "/etc/agentfleet/wall.nft"
+        lab.run(one.host, f"cp -p {rules} /tmp/right; echo nonsense >{rules}")
+        _flush(lab, one.host)
+        one.until("stopped")
+        assert one.shut, one.host
         time.sleep(5)
-        assert not _active(lab, name), name
-        lab.run(name, f"cp -p /tmp/right {rules}")
-        _until(partial(_active, lab, name), CLOSED_AGAIN_S)
-        assert not opens(_lan(lab, name), 3284), name
+        assert one.stopped, one.host
+        lab.run(one.host, f"cp -p /tmp/right {rules}")
+        one.until("active")
+        assert one.shut, one.host
 
 
-def test_no_stranger_gets_in_while_a_host_boots(lab: Lab, listening: tuple[str, ...]) -> None:
-    for name in listening:
+def test_no_stranger_gets_in_while_a_host_boots(lab: Lab) -> None:
+    for one in guards(lab):
         found: list[float] = []
-        with watched(_lan(lab, name), 3284, found):
-            lab.poweroff(name)
-            lab.poweron(name)
-            _until(partial(_active, lab, name), 60)
+        with watched(_lan(lab, one.host), one.port, found):
+            lab.poweroff(one.host)
+            lab.poweron(one.host)
+            one.until("active", 90)
             time.sleep(3)
-        assert found == [], name
+        assert found == [], one.host
 
 
 SHUT_OUT = ("rpi1", "windows-laptop", "imac")
