@@ -3,7 +3,17 @@
 Which hosts get which capability is said in group_data/; what a capability is, in deploys/.
 """
 
-from deploys import artifacts, base, firewall, icecream, operators, secrets, sources, tailscale
+from deploys import (
+    artifacts,
+    base,
+    claude_code,
+    firewall,
+    icecream,
+    operators,
+    secrets,
+    sources,
+    tailscale,
+)
 from fleet.converge import converge, learn, take_leave
 
 converge(base)
@@ -14,5 +24,6 @@ converge(firewall)
 converge(operators)
 converge(secrets)
 converge(artifacts)
+converge(claude_code)
 converge(icecream)
 take_leave()

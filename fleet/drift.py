@@ -15,6 +15,7 @@ from operations import (
     files,
     leftovers,
     packages,
+    programs,
     services,
     settings,
     tailnet,
@@ -45,8 +46,9 @@ def _plans(want: Resources, context: HostContext, look: Look) -> Iterator[Change
     yield services.plan_masks(want.masked, look)
     yield packages.plan(want.packages, look)
     yield users.plan(want.users, context, look)
-    yield files.plan(want, context, look)
     yield artifacts.plan(want, context, look)
+    yield programs.plan(want, context, look)
+    yield files.plan(want, context, look)
     for build in want.builds:
         yield builds.plan(build, look)
     yield settings.plan(want.settings, look)

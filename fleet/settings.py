@@ -23,6 +23,7 @@ class Settings(BaseModel):
     log_dir: str
     libexec_dir: str
     config_dir: str
+    programs_dir: str
     holds_secrets: tuple[str, ...]
     homes_dir: str  # where login users have their home directories
     build_user: str
@@ -45,6 +46,8 @@ class Settings(BaseModel):
     gateway_warn_percent: Annotated[int, Field(gt=0, lt=100)]
     orchestrator_port: int
     orchestrator_user: str
+
+    claude_settings: str
 
     artifacts_port: int
 

@@ -10,6 +10,7 @@ capabilities = (
     "operators",
     "secrets",
     "artifacts",
+    "claude_code",
     "icecream",
 )
 reserved_cores = 0  # cores that compile jobs from elsewhere never get
@@ -19,6 +20,7 @@ state_dir = "/var/lib/agentfleet"
 log_dir = "/var/log/agentfleet"
 libexec_dir = "/usr/local/libexec/agentfleet"
 config_dir = "/etc/agentfleet"
+programs_dir = "/opt/agentfleet"  # pinned programs, each version in a directory of its own
 homes_dir = "/home"
 holds_secrets = ()  # of those in fleet.yaml, what the role's daemons read
 build_user = "agentfleet-build"  # builds from source without rights
@@ -50,6 +52,9 @@ agent_sudo = "full"  # what an agent may do as root where fleet.yaml says nothin
 # gateway: between the agents and the API that they are paid at
 gateway_port = 8082
 gateway_warn_percent = 80  # of a cap; from there on an agent is told
+
+# Claude Code
+claude_settings = "/etc/claude-code/managed-settings.json"  # where it looks, and no user may write
 
 # artifacts
 artifacts_port = 8081

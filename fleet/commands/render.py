@@ -20,6 +20,7 @@ from fleet.resources import (
     Guard,
     Manager,
     Package,
+    Program,
     Resources,
     RestartPolicy,
     RunningService,
@@ -83,6 +84,7 @@ def _lines(want: Resources, managers: tuple[Manager, ...]) -> Iterator[str]:
     yield from (f"masked     {unit}" for unit in want.masked)
     yield from (line for package in want.packages if (line := _package(package, managers)))
     yield from map(_user, want.users)
+    yield from map(_program, want.programs)
     yield from map(_directory, want.directories)
     yield from (_file(file, want.guard) for file in want.files)
     yield from map(_artifact, want.artifacts)
@@ -125,6 +127,11 @@ def access(file: File) -> str:
 
 def _artifact(artifact: Artifact) -> str:
     return f"artifact   {artifact.path} ({artifact.name} {artifact.version}, {artifact.sha256})"
+
+
+def _program(program: Program) -> str:
+    source = f"{program.member} of {program.artifact.sha256}".removeprefix(" of ")
+    return f"program    {program.path} ({program.name} {program.version}, {source})"
 
 
 def _build(build: Build) -> str:
