@@ -8,6 +8,7 @@ from deploys import (
     artifacts,
     base,
     budget,
+    claude_code,
     dispatch,
     firewall,
     gateway,
@@ -31,6 +32,7 @@ converge(secrets)
 converge(artifacts)
 converge(gateway)
 converge(budget)
+converge(claude_code)
 converge(agentapi)
 converge(dispatch)
 converge(icecream)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from deploys import gateway
+from dataclasses import replace
+
+from deploys import claude_code, gateway
 from facts.look import Look
 from fleet.daemons import daemon
 from fleet.model import Sudo
@@ -22,7 +24,6 @@ from fleet.resources import (
 from fleet.view import HostView
 
 NAME = "agentapi"
-CLAUDE = "/usr/local/bin/claude"  # deploys/claude_code.py
 BOOT_LINES = ("/boot/firmware/cmdline.txt", "/boot/cmdline.txt")  # the first that is there
 MEMORY_SWITCHES = "cgroup_enable=memory cgroup_memory=1"
 
@@ -126,14 +127,15 @@ def _sudoers(view: HostView) -> tuple[File, ...]:
 def _memory_limits() -> Setting:
     """Raspberry Pi OS boots without the kernel's memory accounting, and MemoryMax means nothing."""
     places = " ".join(BOOT_LINES)
-    find = f"for line in {places}; do [ -f $line ] && break; done"
+    find = f'for line in {places}; do [ ! -f "$line" ] || break; done'
     return Setting(
         "memory limits",
         "on",
         "if grep -qsw memory /sys/fs/cgroup/cgroup.controllers || [ -d /sys/fs/cgroup/memory ]\n"
         f"then echo on; else {find}\n"
-        "grep -qsw cgroup_enable=memory $line && echo 'on after a reboot' || echo off; fi",
-        f"{find}\nsed -i '1s/$/ {MEMORY_SWITCHES}/' $line",
+        'if grep -qsw cgroup_enable=memory "$line"\n'
+        "then echo 'on after a reboot'; else echo off; fi; fi",
+        f"{find}\nsed -i '1s/$/ {MEMORY_SWITCHES}/' \"$line\"",
         complaint="the agent's limit counts from the next reboot on: reboot it when that suits",
         later="on after a reboot",
     )
@@ -141,7 +143,7 @@ def _memory_limits() -> Setting:
 
 def _service(view: HostView, api: Program, launcher: File, seeds: tuple[File, ...]) -> Service:
     role, host = view.settings, view.host
-    return Service(
+    service = Service(
         name=NAME,
         description="Claude Code agent behind AgentAPI",
         note="it has no authentication: the firewall lets the orchestrator alone through",
@@ -153,7 +155,7 @@ def _service(view: HostView, api: Program, launcher: File, seeds: tuple[File, ..
             "--allowed-hosts", ",".join(_names(view)),
             "--state-file", f"{role.agent_home}/.agentapi.json",
             "--",
-            CLAUDE, "--dangerously-skip-permissions",
+            claude_code.WRAPPER, "--dangerously-skip-permissions",
         ),
         user=role.agent_user,
         path=_path(view),
@@ -164,23 +166,23 @@ def _service(view: HostView, api: Program, launcher: File, seeds: tuple[File, ..
         busy="curl --silent --fail --noproxy '*' --max-time 25 "
         f"http://127.0.0.1:{role.agent_port}/status | grep -Eq '\"status\" *: *\"running\"'",
         memory_max=role.agent_memory_max,
-        inputs=(launcher.path, CLAUDE, *(seed.path for seed in seeds)),
+        inputs=(launcher.path, claude_code.WRAPPER, *(seed.path for seed in seeds)),
         off=not host.agent.enabled,
-        **_confinement(view),
     )  # fmt: skip
+    return _confined(view, service)
 
 
-def _confinement(view: HostView) -> dict[str, object]:
+def _confined(view: HostView, service: Service) -> Service:
     """Hardening keeps an agent from becoming root, so it is for those that may not."""
     if view.host.agent.sudo is not Sudo.NONE:
-        return {"unconfined": "fleet.yaml lets the agent become root, and work on the system"}
-    return {
-        "exceptions": {
-            "ReadWritePaths": (view.settings.agent_home, "its home, and the work in it"),
-            "UMask": ("0022", "what it makes is for others too"),
-            "RestrictNamespaces": ("no", "Claude Code's sandbox is made of them"),
-        }
+        why = "fleet.yaml lets the agent become root, and work on the system"
+        return replace(service, unconfined=why)
+    exceptions = {
+        "ReadWritePaths": (view.settings.agent_home, "its home, and the work in it"),
+        "UMask": ("0022", "what it makes is for others too"),
+        "RestrictNamespaces": ("no", "Claude Code's sandbox is made of them"),
     }
+    return replace(service, exceptions=exceptions)
 
 
 def _names(view: HostView) -> tuple[str, ...]:

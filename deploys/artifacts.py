@@ -41,7 +41,9 @@ def _all(view: HostView) -> Iterator[Artifact]:
         other = HostView(view.fleet, host, view.artifacts)
         for wanted in (c for c in other.capabilities if c != name):
             want = capability(wanted).resources(other)
-            for artifact in (*want.artifacts, *(build.artifact for build in want.builds)):
+            builds = (build.artifact for build in want.builds)
+            programs = (program.artifact for program in want.programs)
+            for artifact in (*want.artifacts, *builds, *programs):
                 below = artifact.path.removeprefix(_root(other))
                 yield replace(artifact, path=f"{_root(view)}{below}")
 

@@ -9,6 +9,7 @@ from deploys import gateway
 from fleet.resources import File, Resources
 from fleet.view import HostView
 
+NAME = "budget"
 EVENTS = ("PreToolUse", "PostToolUse", "UserPromptSubmit")  # of Claude Code, at which it is asked
 
 
@@ -20,9 +21,14 @@ def resources(view: HostView) -> Resources:
 def program(view: HostView) -> File:
     """The hook program; it is called with the event's name."""
     return view.file(
-        f"{view.settings.libexec_dir}/budget-gate",
+        program_path(view),
         "budget/budget-gate.sh.j2",
         mode="0755",
         check="sh -n {path}",
         values={"gateway": gateway.url(view)},
     )
+
+
+def program_path(view: HostView) -> str:
+    """Where Claude Code finds it."""
+    return f"{view.settings.libexec_dir}/budget-gate"

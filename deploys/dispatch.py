@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from deploys import agentapi, gateway, keys
 from facts.look import Look
 from fleet.daemons import LABEL_PREFIX, UNIT_PREFIX
@@ -116,13 +114,11 @@ def _orchestrator_files(view: HostView) -> tuple[File, ...]:
         },
         "agents": {host.name: _reached(host) for host in hosts if host.addresses.tailnet},
     }
-    lines = "".join(f"{host.name} {key}\n" for host in hosts for key in host.host_keys)
-    template = __name__.rpartition(".")[2]
     return (
-        File(
-            f"{role.config_dir}/agents.json", f"{json.dumps(found, indent=2)}\n".encode(), template
+        view.file(
+            f"{role.config_dir}/agents.json", "dispatch/agents.json.j2", values={"config": found}
         ),
-        File(known_hosts, lines.encode(), template),
+        view.file(known_hosts, "dispatch/known_hosts.j2", values={"agents": hosts}),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from deploys.keys import orchestrator_account
 from facts.look import Look
 from fleet.bundle import orchestrator_bundle
@@ -18,6 +16,16 @@ NAME = "gateway"
 LOOPBACK = "127.0.0.1"  # until the tailnet address is known, nobody is served
 STATE = "/var/lib/agentfleet-gateway"
 RUN = "agentfleet-gateway"  # below /run
+TIGHTER = {
+    "MemoryDenyWriteExecute": "yes",
+    "PrivateDevices": "yes",
+    "ProcSubset": "pid",
+    "ProtectProc": "invisible",
+    "RemoveIPC": "yes",
+    "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6",
+    "SystemCallArchitectures": "native",
+    "SystemCallFilter": "@system-service",
+}
 NO_KEY = (
     "fleet.yaml says no secret to pay agents with: say where it is, "
     "`secrets: {anthropic_api_key: file:PATH}` or claude_subscription_token"
@@ -87,8 +95,7 @@ def _config(view: HostView) -> File:
         "daily": fleet.daily_budget,
         "hosts": {host.name: _caps(host) for host in fleet.hosts},
     }
-    text = json.dumps(known, indent=2) + "\n"
-    return File(config_path(view), text.encode(), NAME)
+    return view.file(config_path(view), "gateway/gateway.json.j2", values={"config": known})
 
 
 def _caps(host: Host) -> dict[str, object]:
@@ -120,13 +127,9 @@ def _service(view: HostView, program: File, config: File) -> Service:
         inputs=(program.path, config.path, secret),
         exceptions={
             "ReadWritePaths": (STATE, "the ledger"),
-            "PrivateDevices": ("yes", ""),
-            "ProtectProc": ("invisible", ""),
-            "ProcSubset": ("pid", ""),
-            "SystemCallArchitectures": ("native", ""),
-            "SystemCallFilter": ("@system-service", ""),
-            "MemoryDenyWriteExecute": ("yes", ""),
-            "RemoveIPC": ("yes", ""),
-            "RestrictAddressFamilies": ("AF_UNIX AF_INET AF_INET6", "no netlink"),
+            **{
+                key: (value, "tighter than most: it holds the key")
+                for key, value in TIGHTER.items()
+            },
         },
     )

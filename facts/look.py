@@ -70,14 +70,18 @@ def probes(wanted: Mapping[str, Resources], *, mac: bool, state_dir: str) -> tup
     guards = [capability for capability, r in wanted.items() if r.guard]
     files = [file for r in everything for file in r.files]
     services = [service for r in everything for service in r.services]
+    programs = [program for r in everything for program in r.programs]
     artifacts = [build.artifact for r in everything for build in r.builds]
     artifacts += [artifact for r in everything for artifact in r.artifacts]
+    artifacts += [program.artifact for program in programs]
+    large = {artifact.path for artifact in artifacts} | {program.path for program in programs}
     paths = {
         *(file.path for file in files),
         *(directory.path for r in everything for directory in r.directories),
         *(path for service in services for path in service.inputs),
         *(build.stamp for r in everything for build in r.builds),
-        *(artifact.path for artifact in artifacts),
+        *(program.current for program in programs),
+        *large,
         *(guard_mark(state_dir, guarded) for guarded in guards),
         *(r.session.mark for r in everything if r.session),
     }
@@ -86,7 +90,10 @@ def probes(wanted: Mapping[str, Resources], *, mac: bool, state_dir: str) -> tup
     return (
         SystemProbe(),
         PathsProbe(
-            tuple(sorted(paths)), {f.path: f.sha256 for f in files if not f.secret}, mac=mac
+            tuple(sorted(paths)),
+            {f.path: f.sha256 for f in files if not f.secret},
+            mac=mac,
+            unread=frozenset(large),
         ),
         PackagesProbe(tuple(p for r in everything for p in r.packages), managers),
         ServicesProbe(

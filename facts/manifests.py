@@ -16,8 +16,8 @@ FORMAT = 1
 class Entry:
     """One thing we manage: `name` is a path or a unit.
 
-    `kind` is file, kept (a file that stays when its capability leaves), artifact, directory,
-    service or mask.
+    `kind` is file, kept (a file that stays when its capability leaves), artifact, program (the
+    directory of all its versions), directory, service or mask.
     `origin` is the template a file came from. Digests of secrets are kept out: the manifest is
     world-readable, and a digest of a short secret gives it away.
     """

@@ -30,8 +30,8 @@ _KINDS = {
 }
 
 
-_GNU_STAT = "stat --printf '%n\\t%F\\t%a\\t%U\\t%G\\t%u\\t%g\\n'"
-_BSD_STAT = "stat -f '%N%t%HT%t%Mp %Lp%t%Su%t%Sg%t%u%t%g'"
+_GNU_STAT = "stat --printf '%n\\t%F\\t%a\\t%U\\t%G\\t%u\\t%g\\t%s\\t%Y\\n'"
+_BSD_STAT = "stat -f '%N%t%HT%t%Mp %Lp%t%Su%t%Sg%t%u%t%g%t%z%t%m'"
 _SCRIPT = """
 {stat}
 echo digests
@@ -56,6 +56,7 @@ done"""
 class PathState:
     """One name on the host. `owner` and `group` as names, ids beside them; mode in octal.
 
+    `size` in bytes, `mtime` in seconds since 1970. The digest is empty where nobody asked for it.
     `shown` holds the old content of a regular file that differs from what is wanted and may be
     shown; None otherwise.
     """
@@ -66,17 +67,23 @@ class PathState:
     group: str
     uid: str
     gid: str
+    size: int = 0
+    mtime: int = 0
     sha256: str = ""
     shown: bytes | None = None
 
 
 @dataclass(frozen=True)
 class PathsProbe:
-    """Looks at `paths`; `wanted` has the digest each public file should have."""
+    """Looks at `paths`; `wanted` has the digest each public file should have.
+
+    Nothing is read of `unread` ones: large files, which are right when they are there.
+    """
 
     paths: tuple[str, ...]
     wanted: Mapping[str, str] = field(default_factory=dict)
     mac: bool = False
+    unread: frozenset[str] = frozenset()
     name: str = "paths"
 
     def script(self) -> str:
@@ -90,7 +97,7 @@ class PathsProbe:
         revealed = "".join(f"\n{path}" for path in sorted(self.wanted)) + "\n"
         return _SCRIPT.format(
             stat=f"{stat} {names}",
-            names=names,
+            names=" ".join(shlex.quote(path) for path in self.paths if path not in self.unread),
             digest=digest,
             expected=shlex.quote(expected),
             revealed=shlex.quote(revealed),
@@ -107,7 +114,7 @@ class PathsProbe:
         shown = dict(zip(rest[::2], rest[1::2], strict=False))
         states = {}
         for line in lines[:digests_at]:
-            path, kind, mode, owner, group, uid, gid = line.split("\t")
+            path, kind, mode, owner, group, uid, gid, size, mtime = line.split("\t")
             states[path] = PathState(
                 kind=_KINDS.get(kind.lower(), Kind.OTHER),
                 mode=_mode(mode),
@@ -115,6 +122,8 @@ class PathsProbe:
                 group=group,
                 uid=uid,
                 gid=gid,
+                size=int(size),
+                mtime=int(mtime),
                 sha256=sums.get(path, ""),
                 shown=base64.b64decode(shown[path]) if path in shown else None,
             )

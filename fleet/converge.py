@@ -41,6 +41,7 @@ from operations import (
     guard,
     leftovers,
     packages,
+    programs,
     services,
     sessions,
     settings,
@@ -98,11 +99,12 @@ def take_leave() -> None:
 
 def _bring(name: str, has: Resources, order: HostOrder) -> None:
     """Declare the operations; `has` tells which kinds of resources there are at all."""
-    _bring_programs(name, has, order)
+    _bring_software(name, has, order)
     if has.guard:
         guard.arm(order=order, name=f"{name}: guard")
     files.ensure(order=order, name=f"{name}: files")
-    _bring_builds(name, has, order)
+    if has.builds:
+        builds.ensure(order=order, name=f"{name}: builds")
     if has.settings:
         settings.ensure(order=order, name=f"{name}: settings")
     if has.services:
@@ -115,20 +117,18 @@ def _bring(name: str, has: Resources, order: HostOrder) -> None:
         guard.release(order=order, confirm=_confirm, name=f"{name}: confirmed")
 
 
-def _bring_programs(name: str, has: Resources, order: HostOrder) -> None:
+def _bring_software(name: str, has: Resources, order: HostOrder) -> None:
+    """Before the files that refer to it, so that a download that fails leaves all as it was."""
     if has.masked:
         services.mask(order=order, name=f"{name}: masked units")
     if has.packages:
         packages.ensure(order=order, name=f"{name}: packages")
     if has.users:
         users.ensure(order=order, name=f"{name}: users")
-
-
-def _bring_builds(name: str, has: Resources, order: HostOrder) -> None:
-    if has.artifacts or has.builds:
+    if has.artifacts or has.builds or has.programs:
         artifacts.ensure(order=order, depot=_Depot(), name=f"{name}: artifacts")
-    if has.builds:
-        builds.ensure(order=order, name=f"{name}: builds")
+    if has.programs:
+        programs.ensure(order=order, name=f"{name}: programs")
 
 
 def _confirm(name: str, script: str) -> str:

@@ -16,6 +16,7 @@ from operations import (
     learn,
     leftovers,
     packages,
+    programs,
     services,
     sessions,
     settings,
@@ -46,8 +47,9 @@ def _plans(want: Resources, context: HostContext, look: Look) -> Iterator[Change
     yield services.plan_masks(want.masked, look)
     yield packages.plan(want.packages, look)
     yield users.plan(want.users, context, look)
-    yield files.plan(want, context, look)
     yield artifacts.plan(want, context, look)
+    yield programs.plan(want, context, look)
+    yield files.plan(want, context, look)
     for build in want.builds:
         yield builds.plan(build, look)
     yield settings.plan(want.settings, look)

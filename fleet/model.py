@@ -102,6 +102,11 @@ class Host(_Fixed):
         return not self.is_mac
 
     @property
+    def platform(self) -> str:
+        """What programs are pinned by: linux-x86_64, linux-aarch64 or darwin-x86_64."""
+        return f"{'darwin' if self.is_mac else 'linux'}-{self.arch.value}"
+
+    @property
     def is_agent(self) -> bool:
         """Whether an agent runs on it by itself."""
         return self.agent.enabled

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from fleet.catalog import command
+from fleet.lock import ANY
 from fleet.lock import Artifact as Pinned
 from fleet.problems import FleetError
-from fleet.resources import Artifact
+from fleet.resources import Artifact, Program
 from fleet.settings import settings_for
 from fleet.view import HostView
+
+LOCK = "artifacts.lock.yaml"
+_SHORT = 12  # digits of a digest that tell one file from another in a path
+
+
+def missing(view: HostView, name: str) -> str:
+    """Why this host cannot have the artifact, with the command to type; empty when it is pinned.
+
+    A deploy module says so in its `unavailable` and wants nothing then: the other hosts, and the
+    other capabilities of this one, go on.
+    """
+    pinned, platform = view.artifacts.artifacts.get(name), view.host.platform
+    if pinned is None:
+        return f"{name} is not pinned: {command(name)} (once, in git)"
+    if {platform, ANY} & set(pinned.platforms):
+        return ""
+    return f"{name} is not pinned for {platform}: {command(name, pinned.version)} (once, in git)"
 
 
 def artifact(view: HostView, name: str) -> Artifact:
@@ -14,9 +33,24 @@ def artifact(view: HostView, name: str) -> Artifact:
 
     Raises FleetError when artifacts.lock.yaml pins nothing of that name for the host's platform.
     """
-    pin = view.artifacts.get(name, view.host.arch.value)
+    if reason := missing(view, name):
+        fault, _, fix = reason.partition(": ")
+        raise FleetError.of(LOCK, fault, fix)
+    pin = view.artifacts.get(name, view.host.platform)
     path = f"{view.settings.state_dir}/artifacts/{pin.sha256}/{name}-{pin.version}"
     return Artifact(name=name, version=pin.version, path=path, sha256=pin.sha256, size=pin.size)
+
+
+def program(view: HostView, name: str, *, file: str = "", member: str = "") -> Program:
+    """The pinned program as this host has it installed; the file is called `file`, or `name`.
+
+    `member` is its path inside the artifact, a .tgz; without, the artifact is the program. Raises
+    FleetError when it is not pinned: see `missing`.
+    """
+    source = artifact(view, name)
+    generation = f"{source.version}-{source.sha256[:_SHORT]}"
+    path = f"{view.settings.programs_dir}/{name}/{generation}/{file or name}"
+    return Program(name, source.version, path, source, member)
 
 
 def pinned(view: HostView, wanted: Artifact) -> Pinned:
@@ -24,8 +58,7 @@ def pinned(view: HostView, wanted: Artifact) -> Pinned:
     for pin in view.artifacts.pins():
         if pin.sha256 == wanted.sha256:
             return pin
-    fault = f"{wanted.name} {wanted.version} is not pinned any more"
-    raise FleetError.of("artifacts.lock.yaml", fault, "run again")
+    raise FleetError.of(LOCK, f"{wanted.name} {wanted.version} is not pinned any more", "run again")
 
 
 def mirror(view: HostView) -> str:

@@ -245,6 +245,38 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class Program:
+    """A pinned artifact made an executable, at a path that has the artifact's digest in it.
+
+    It gets that name when all of it is there, so that it exists means that it is right: no look
+    reads it. For the same reason it is no input of a service; what has its path in it is, such as
+    a unit or a wrapper. `member` is its path inside the artifact, a .tgz; without, the artifact is
+    the executable. The version before stays beside it, for whoever still runs that.
+    """
+
+    name: str
+    version: str
+    path: str
+    artifact: Artifact
+    member: str = ""
+
+    @property
+    def generation(self) -> str:
+        """The name of the directory that holds this version."""
+        return self.path.rsplit("/", 2)[1]
+
+    @property
+    def home(self) -> str:
+        """Where all versions of the program are."""
+        return self.path.rsplit("/", 2)[0]
+
+    @property
+    def current(self) -> str:
+        """A file with the name of the generation that is in use."""
+        return f"{self.home}/current"
+
+
+@dataclass(frozen=True)
 class Guard:
     """Files whose change could lock us out: undone unless a fresh connection confirms it.
 
@@ -282,6 +314,7 @@ class Resources:
     masked: tuple[str, ...] = ()
     packages: tuple[Package, ...] = ()
     users: tuple[User, ...] = ()
+    programs: tuple[Program, ...] = ()
     directories: tuple[Directory, ...] = ()
     guard: Guard | None = None
     files: tuple[File, ...] = ()

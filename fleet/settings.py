@@ -23,6 +23,7 @@ class Settings(BaseModel):
     log_dir: str
     libexec_dir: str
     config_dir: str
+    programs_dir: str
     holds_secrets: tuple[str, ...]
     homes_dir: str  # where login users have their home directories
     build_user: str
@@ -50,6 +51,8 @@ class Settings(BaseModel):
     orchestrator_user: str
     orchestrator_home: str
     control_user: str
+
+    claude_settings: str
 
     artifacts_port: int
 

@@ -13,6 +13,7 @@ capabilities = (
     "artifacts",
     "gateway",
     "budget",
+    "claude_code",
     "agentapi",
     "dispatch",
     "icecream",
@@ -24,6 +25,7 @@ state_dir = "/var/lib/agentfleet"
 log_dir = "/var/log/agentfleet"
 libexec_dir = "/usr/local/libexec/agentfleet"
 config_dir = "/etc/agentfleet"
+programs_dir = "/opt/agentfleet"  # pinned programs, each version in a directory of its own
 homes_dir = "/home"
 holds_secrets = ()  # of those in fleet.yaml, what the role's daemons read
 build_user = "agentfleet-build"  # builds from source without rights
@@ -63,6 +65,9 @@ agent_memory_max = "50%"
 gateway_port = 8082
 gateway_user = "agentfleet-gateway"
 gateway_warn_percent = 80  # of a cap; from there on an agent is told
+
+# Claude Code
+claude_settings = "/etc/claude-code/managed-settings.json"  # where it looks, and no user may write
 
 # artifacts
 artifacts_port = 8081

@@ -13,6 +13,7 @@ tailscale_programs = (
     "/usr/local/bin/tailscale",
     "/opt/local/bin/tailscale",
 )
+claude_settings = "/Library/Application Support/ClaudeCode/managed-settings.json"
 
 icecc_user = "_icecc"
 icecc_env_dir = "/var/db/agentfleet/icecc"

@@ -1,7 +1,8 @@
 """Pinned files on hosts: pulled or delivered once, verified before they have their name.
 
 A host pulls from the orchestrator, resuming what an earlier run began; where nobody serves, this
-machine delivers over SSH.
+machine delivers over SSH. What was verified is sealed: it gets a time of change that nothing else
+has. A look compares that and the size, and reads none of the bytes.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
 from pyinfra.connectors.util import CommandOutput
 
 from facts.look import Look
+from facts.paths import Kind
 from fleet.problems import FleetError
 from fleet.resources import Artifact, Resources
-from operations import builds
+from operations import builds, programs
 from operations.change import Change, Commands, HostContext, Order, carry_out, wrap
-from operations.shell import quote
+from operations.shell import ROOM, digest, quote
 
 CAME, ELSEWHERE = "came", "elsewhere"  # what a pull says when it succeeds or cannot
+SEAL = 946_684_800  # the first second of the year 2000, which writing to the file would change
+_SEAL = "TZ=UTC0 touch -t 200001010000"
 _MEGABYTE = 1_000_000
 
 
@@ -62,23 +66,23 @@ def plan(want: Resources, context: HostContext, look: Look) -> Change | None:
 
 
 def missing(want: Resources, context: HostContext, look: Look) -> list[Artifact]:
-    """What the host lacks; the source of a program only while it has to be built.
+    """What the host lacks; what a program is made from only while the program is missing.
 
     And only where no capability brings it anyway.
     """
     sources = [
-        build.artifact
-        for build in want.builds
-        if builds.plan(build, look) and ("artifact", build.artifact.path) not in context.wanted
+        *(build.artifact for build in want.builds if builds.plan(build, look)),
+        *(program.artifact for program in want.programs if programs.absent(program, look)),
     ]
-    unique = {artifact.path: artifact for artifact in (*want.artifacts, *sources)}
+    own = (source for source in sources if ("artifact", source.path) not in context.wanted)
+    unique = {artifact.path: artifact for artifact in (*want.artifacts, *own)}
     return [artifact for artifact in unique.values() if absent(artifact, look)]
 
 
 def absent(artifact: Artifact, look: Look) -> bool:
-    """Whether the host lacks the artifact, or has other bytes under its name."""
+    """Whether the host lacks the artifact, or something has written to it since it was verified."""
     now = look.path(artifact.path)
-    return now is None or now.sha256 != artifact.sha256
+    return now is None or (now.kind, now.size, now.mtime) != (Kind.FILE, artifact.size, SEAL)
 
 
 def _bring(
@@ -129,7 +133,8 @@ def pull(artifact: Artifact, mirror: str, context: HostContext) -> str:
     url = quote(f"{mirror}/{artifact.sha256}/{name}")
     part, target = quote(f"{artifact.path}.part"), quote(artifact.path)
     return f"""mkdir -p {quote(directory)}
-{_digest(context)}
+{digest(mac=context.mac)}
+{ROOM}
 command -v curl >/dev/null || {{ echo {ELSEWHERE}; return 0; }}
 get() {{
     code=0
@@ -137,8 +142,13 @@ get() {{
         --max-filesize {artifact.size} --continue-at - --output {part} {url} || code=$?
     found=$(digest {part})
 }}
-earlier=
-if [ -s {part} ]; then earlier=yes; fi
+earlier=""
+came=0
+if [ -s {part} ]; then
+    earlier=yes
+    came=$(wc -c <{part})
+fi
+room {artifact.name} $(({artifact.size} - came)) {quote(directory)}
 get
 case $found/$earlier/$code in
 {artifact.sha256}/* | *//* | */yes/[67] | */yes/28) ;; # done, or nothing to mistrust, or no answer
@@ -146,6 +156,7 @@ case $found/$earlier/$code in
 esac
 if [ "$found" = {artifact.sha256} ]; then
     chmod 0644 {part}
+    {_SEAL} {part}
     mv -f {part} {target}
     echo {CAME}
 elif [ "$code" = 0 ]; then
@@ -160,17 +171,15 @@ def receive(artifact: Artifact, parcel: str, context: HostContext) -> str:
     """Shell that takes the uploaded parcel in; a wrong digest names both and changes nothing."""
     directory, target = artifact.path.rsplit("/", 1)[0], quote(artifact.path)
     return f"""mkdir -p {quote(directory)}
-{_digest(context)}
+{digest(mac=context.mac)}
+{ROOM}
 trap {quote(f"rm -f {quote(parcel)} {target}.new")} EXIT
+room {artifact.name} {artifact.size} {quote(directory)}
 cp {quote(parcel)} {target}.new
 found=$(digest {target}.new)
 [ "$found" = {artifact.sha256} ] ||
     fail "{artifact.name} arrived as $found, pinned is {artifact.sha256}: not installed"
 chmod 0644 {target}.new
+{_SEAL} {target}.new
 mv -f {target}.new {target}
 rm -f {target}.part"""
-
-
-def _digest(context: HostContext) -> str:
-    program = "shasum -a 256" if context.mac else "sha256sum"
-    return f"digest() {{ {program} \"$1\" 2>/dev/null | cut -d ' ' -f 1; }}"

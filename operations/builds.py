@@ -10,7 +10,7 @@ from pyinfra.api import operation
 from facts.look import Look
 from fleet.resources import Build, Resources
 from operations.change import Change, Commands, HostContext, Order, carry_out
-from operations.shell import words
+from operations.shell import verified, words
 
 
 @operation()
@@ -33,4 +33,10 @@ def plan(build: Build, look: Look) -> Change | None:
     if stamp and stamp.sha256 == wanted:
         return None
     says = f"{build.name} {build.version}: build from source (takes minutes)"
-    return Change((says,), words(build.script, build.artifact.path))
+    source = build.artifact
+    script = (
+        verified(mac=look.system.kernel == "Darwin"),
+        words("verified", source.name, source.sha256, source.path),
+        words(build.script, source.path),
+    )
+    return Change((says,), "\n".join(script))

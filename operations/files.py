@@ -17,7 +17,7 @@ from operations.manifest import (
     farewell,
     managed,
     manifest,
-    manifest_path,
+    note,
     orphans,
     preimage,
     untell,
@@ -138,7 +138,7 @@ def _diff(file: File, now: PathState | None) -> str:
 def _prepare(context: HostContext) -> str:
     """A root-only place on the host, gone whatever happens. The rest of the script uses $stage."""
     root = quote(context.state_dir)
-    return f"""mkdir -p {root}/manifests {root}/preimages
+    return f"""mkdir -p {root}/preimages
 chmod 0700 {root}/preimages
 find {root} -maxdepth 1 -name 'stage.*' -mmin +60 -exec rm -rf {{}} +
 stage=$(mktemp -d {root}/stage.XXXXXX)
@@ -158,12 +158,7 @@ def _owner(want: File | Directory) -> str:
 
 def _note(new: Manifest, leaving: Sequence[Entry], context: HostContext) -> str:
     """Write the manifest; while orphans are still there it lists them too."""
-    listed = Manifest.of(new.capability, (*new.entries, *leaving))
-    path = quote(manifest_path(context, new.capability))
-    text = listed.dump().decode()
-    return f"""cat >{path}.new <<'AGENTFLEET_MANIFEST'
-{text}AGENTFLEET_MANIFEST
-mv -f {path}.new {path}"""
+    return note(Manifest.of(new.capability, (*new.entries, *leaving)), context)
 
 
 def _stage(writes: Sequence[_Write], context: HostContext) -> Iterator[str]:

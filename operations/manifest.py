@@ -18,6 +18,7 @@ def manifest(capability: str, want: Resources) -> Manifest:
         (
             *map(_entry, want.files),
             *(Entry("artifact", artifact.path) for artifact in want.artifacts),
+            *(Entry("program", program.home) for program in want.programs),
             *(Entry("directory", directory.path) for directory in want.directories),
             *(Entry("service", s.name) for s in want.services if s.is_ours),
             *(Entry("mask", unit) for unit in want.masked),
@@ -56,6 +57,16 @@ def manifest_path(context: HostContext, capability: str) -> str:
     return f"{context.state_dir}/manifests/{capability}.json"
 
 
+def note(listed: Manifest, context: HostContext) -> str:
+    """Shell that writes a manifest, whole or not at all."""
+    path = quote(manifest_path(context, listed.capability))
+    directory = quote(f"{context.state_dir}/manifests")
+    return f"""mkdir -p {directory}
+cat >{path}.new <<'AGENTFLEET_MANIFEST'
+{listed.dump().decode()}AGENTFLEET_MANIFEST
+mv -f {path}.new {path}"""
+
+
 def preimage(context: HostContext, path: str) -> str:
     """Where the file lies that had this name before we took it."""
     return f"{context.state_dir}/preimages/{flat(path)}"
@@ -84,7 +95,7 @@ def farewell(entries: Iterable[Entry], context: HostContext) -> tuple[list[str],
     return says, "\n".join(lines)
 
 
-_ORDER = ("service", "mask", "kept", "file", "artifact", "directory")
+_ORDER = ("service", "mask", "kept", "file", "artifact", "program", "directory")
 _STAYS = {
     "mask": "unit {0.name}: stays masked, since its package stays",
     "kept": "file {0.name}: stays as it is, and is nobody's now",
@@ -115,5 +126,8 @@ fi"""
         case "artifact":
             directory = quote(entry.name.rpartition("/")[0])
             return f"rm -f {name} {name}.part\nrmdir {directory} 2>/dev/null || true"
+        case "program":
+            directory = quote(entry.name.rpartition("/")[0])
+            return f"rm -rf {name}\nrmdir {directory} 2>/dev/null || true"
         case _:
             return f"rmdir {name} 2>/dev/null || true"

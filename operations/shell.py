@@ -39,3 +39,30 @@ def unpack(contents: Mapping[str, bytes], directory: str, *, mac: bool) -> str:
 def flat(path: str) -> str:
     """A path as a single file name, reversible and readable."""
     return url_quote(path, safe="")
+
+
+def digest(*, mac: bool) -> str:
+    """Shell function `digest FILE`: its SHA-256, nothing when it cannot be read."""
+    program = "shasum -a 256" if mac else "sha256sum"
+    return f"digest() {{ {program} \"$1\" 2>/dev/null | cut -d ' ' -f 1; }}"
+
+
+def verified(*, mac: bool) -> str:
+    """Shell function `verified NAME SHA256 FILE`: fails, and removes the file, if that is wrong."""
+    return f"""{digest(mac=mac)}
+verified() {{
+    [ -f "$3" ] || fail "$1 is not at $3: a run of all capabilities brings it"
+    found=$(digest "$3")
+    [ "$found" = "$2" ] && return 0
+    rm -f "$3"
+    fail "$1 is damaged, $3 is $found, pinned is $2: removed, the next run fetches it again"
+}}"""
+
+
+# Shell function: whether that many bytes fit; where df says nothing sensible, one has to try.
+ROOM = """room() { # NAME BYTES DIRECTORY
+    free=$(df -Pk "$3" | awk 'NR == 2 { print $4 }')
+    case $free in "" | *[!0-9]*) return 0 ;; esac
+    [ "$free" -gt $(($2 / 1024)) ] && return 0
+    fail "the disk is full: $1 takes $(($2 / 1000000 + 1)) MB in $3, $((free / 1000)) MB are free"
+}"""

@@ -10,6 +10,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 from rich.table import Table
 
+from fleet import catalog
 from fleet.commands.session import console, json_option, print_json
 from fleet.digest import Digest, from_prefixed
 from fleet.lock import (
@@ -67,8 +68,9 @@ def pin(
     """Pin the download NAME in VERSION: write its sources, digest and size to artifacts.lock.yaml.
 
     What is pinned already keeps its platforms and sources; the version in their addresses is
-    replaced. A new NAME needs --source. Every file is fetched from all of its sources: they must
-    give the same bytes, with the digests that npm, apt, GitHub releases and --digest state.
+    replaced. A new NAME needs --source, unless it is a program whose sources are known here
+    (agentapi, claude-code). Every file is fetched from all of its sources: they must give the same
+    bytes, with the digests that npm, apt, GitHub releases and --digest state.
 
     Exit code: 0 pinned or nothing to do, 1 a source fails, or differs; then nothing is written.
     """
@@ -80,9 +82,16 @@ def pin(
         return
     if not name or not version:
         raise click.UsageError("Missing argument 'NAME VERSION', or --list.")
-    wish = _wish(name, version, sources, digests, may_replace=may_replace)
+    stated = sources or _catalogued(name, path)
+    wish = _wish(name, version, stated, digests, may_replace=may_replace)
     before, after = pin_it(wish, path, dry=dry)
     _report(wish, path, before, after, dry=dry, as_json=as_json)
+
+
+def _catalogued(name: str, path: Path) -> tuple[str, ...]:
+    """Where a program of the fleet is published, for the platforms that it is not pinned for."""
+    pinned = read_artifacts_lock(path).artifacts.get(name)
+    return catalog.sources(name, pinned.platforms if pinned else ())
 
 
 def _wish(

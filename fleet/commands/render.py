@@ -20,6 +20,7 @@ from fleet.resources import (
     Guard,
     Manager,
     Package,
+    Program,
     Resources,
     RestartPolicy,
     RunningService,
@@ -83,14 +84,18 @@ def _lines(want: Resources, managers: tuple[Manager, ...]) -> Iterator[str]:
     yield from (f"masked     {unit}" for unit in want.masked)
     yield from (line for package in want.packages if (line := _package(package, managers)))
     yield from map(_user, want.users)
+    yield from map(_program, want.programs)
     yield from map(_directory, want.directories)
     yield from (_file(file, want.guard) for file in want.files)
     yield from map(_artifact, want.artifacts)
     yield from map(_build, want.builds)
     yield from map(_setting, want.settings)
+    yield from (f"learned    {reading.name}" for reading in want.readings)
     yield from (line for service in want.services for line in _service(service))
     if want.node:
         yield _node(want.node)
+    if want.session:
+        yield f"session    {want.session.mark} (the first one is begun)"
 
 
 def _package(package: Package, managers: tuple[Manager, ...]) -> str:
@@ -104,7 +109,8 @@ def _package(package: Package, managers: tuple[Manager, ...]) -> str:
 
 
 def _user(user: User) -> str:
-    return f"user       {user.name}, home {user.home}, {user.comment or user.name}"
+    shell = f", shell {user.login_shell}" if user.login_shell else ""
+    return f"user       {user.name}, home {user.home}{shell}, {user.comment or user.name}"
 
 
 def _directory(directory: Directory) -> str:
@@ -127,6 +133,11 @@ def _artifact(artifact: Artifact) -> str:
     return f"artifact   {artifact.path} ({artifact.name} {artifact.version}, {artifact.sha256})"
 
 
+def _program(program: Program) -> str:
+    source = f"{program.member} of {program.artifact.sha256}".removeprefix(" of ")
+    return f"program    {program.path} ({program.name} {program.version}, {source})"
+
+
 def _build(build: Build) -> str:
     made = f"{build.name} {build.version} with {build.manager.value}"
     return f"build      {made} by {build.script}, source {build.artifact.sha256}"
@@ -138,6 +149,8 @@ def _setting(setting: Setting) -> str:
 
 def _service(service: RunningService) -> Iterator[str]:
     notes = [f"told by: {service.notify}"] if service.notify else []
+    if service.off:
+        notes.append("off")
     if service.policy is not RestartPolicy.ALWAYS:
         notes.append(f"restart {service.policy.value}")
     if service.unless_virtual:

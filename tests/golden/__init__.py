@@ -2,8 +2,8 @@
 
 And policy.hujson, what the tailnet gets.
 
-`fleet.yaml` and `fleet.lock.yaml` here are a fixed copy of a fleet whose addresses are all learned;
-`python -m tests.golden.update` writes the files anew.
+`fleet.yaml` and the locks here are a fixed copy of a fleet whose addresses are all learned; the
+pins are made up. `python -m tests.golden.update` writes the files anew.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fleet.plan import view_of, wanted
 from fleet.policy import Policy
 from fleet.policymerge import rendered
 from fleet.resources import File
-from fleet.target import REAL, ROOT, Target, artifacts_file
+from fleet.target import REAL, ROOT, Target
 from fleet.view import HostView
 
 SECRET = "the-golden-secret"  # noqa: S105 - what fleet.yaml here refers to; rendered nowhere
@@ -29,14 +29,15 @@ os.environ["AGENTFLEET_GOLDEN_SECRET"] = SECRET
 HERE = Path(__file__).resolve().parent
 HOSTS = HERE / "hosts"
 FLEET = HERE / "fleet.yaml"
+PINS = HERE / "artifacts.lock.yaml"
 POLICY = HERE / "policy.hujson"
 UPDATE = "make golden  (or: python -m tests.golden.update)"
 
 
 def target() -> Target:
-    """Return the fleet of the golden files, with the repository's pins."""
+    """Return the fleet of the golden files, with pins of its own."""
     lock = read_fleet_lock(lock_path(FLEET))
-    return Target(REAL, load_fleet(FLEET), None, read_artifacts_lock(artifacts_file()), ROOT, lock)
+    return Target(REAL, load_fleet(FLEET), None, read_artifacts_lock(PINS), ROOT, lock)
 
 
 @cache
@@ -65,5 +66,6 @@ def policy() -> str:
 def _text(view: HostView) -> bytes:
     parts = [listing(view).encode()]
     for file in files(view):
-        parts.append(f"==> {file.path} ({access(file)})\n".encode() + shown(file))
+        content = b"(a program, no text)\n" if b"\0" in shown(file) else shown(file)
+        parts.append(f"==> {file.path} ({access(file)})\n".encode() + content)
     return b"\n".join(parts)

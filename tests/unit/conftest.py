@@ -88,6 +88,7 @@ class FakeHost:
             "group": "wheel" if self.mac else "root",
             "uid": "0",
             "gid": "0",
+            "size": len(content),
             "sha256": hashlib.sha256(content).hexdigest(),
         }
         self.paths[path] = PathState(**facts | differing)

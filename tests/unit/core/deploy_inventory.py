@@ -75,6 +75,9 @@ busy
 @@agentfleet-probe values
 hostname\tlocalhost
 ssh passwords\trefused
+key for the agents\tmade
+memory limits\ton
+ssh for agentfleet-ctl\tallowed
 @@agentfleet-probe tailnet
 {chr(10).join(joined)}
 @@agentfleet-probe end"""

@@ -75,9 +75,11 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "secrets: files",
         "artifacts: packages",
         "artifacts: users",
-        "artifacts: files",
         "artifacts: artifacts",
+        "artifacts: files",
         "artifacts: services",
+        "claude_code: programs",
+        "claude_code: files",
         "icecream: masked units",
         "icecream: packages",
         "icecream: users",
@@ -88,6 +90,8 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
     orchestrators = ("secrets: ", "artifacts: ", "icecream: builds", "icecream: users")
     others = [step for step in steps("arch-orchestrator") if not step.startswith(orchestrators)]
     others.insert(others.index("tailscale: packages"), "sources: files")
+    # The orchestrator has it from what it serves.
+    others.insert(others.index("claude_code: programs"), "claude_code: artifacts")
     assert steps("rpi1") == others
 
 

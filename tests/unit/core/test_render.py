@@ -24,7 +24,7 @@ from fleet.resources import (
     Setting,
     User,
 )
-from tests.golden import FLEET, files, views
+from tests.golden import FLEET, PINS, files, views
 
 Capture = pytest.CaptureFixture[str]
 
@@ -33,6 +33,7 @@ Capture = pytest.CaptureFixture[str]
 def _golden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEET_FILE", str(FLEET))
     monkeypatch.delenv("FLEET_TARGET", raising=False)
+    monkeypatch.setattr("fleet.target.artifacts_file", lambda: PINS)
 
 
 def test_every_file_of_every_host(tmp_path: Path, capsys: Capture) -> None:

@@ -136,13 +136,18 @@ def test_linux_runs_the_packages_own_unit() -> None:
 @pytest.mark.parametrize("name", MACS)
 def test_a_mac_gets_a_daemon_that_needs_no_login(name: str) -> None:
     want = tailscale(name)
-    (file,), (service,) = want.files, want.services
+    (file, rotation), (service,) = want.files, want.services
+    assert rotation.path == "/etc/newsyslog.d/agentfleet-tailscaled.conf"
     assert file.path == "/Library/LaunchDaemons/org.agentfleet.tailscaled.plist"
     job = plistlib.loads(file.content)
-    assert job["ProgramArguments"][-2:] == ["--", "tailscaled"]
+    helper = "/usr/local/libexec/agentfleet/with-log"
+    log = "/var/log/agentfleet/tailscaled.log"
+    assert job["ProgramArguments"][-4:] == ["--", helper, log, "tailscaled"]
     assert job["EnvironmentVariables"]["PATH"].startswith("/usr/local/bin:/opt/local/bin:")
     places = ("/usr/local/bin/tailscaled", "/opt/local/bin/tailscaled")
-    assert service.inputs == (file.path, *places), "Homebrew's and MacPorts', not the application's"
+    assert service.inputs == (file.path, helper, *places), (
+        "Homebrew's and MacPorts', not the application's"
+    )
 
 
 @pytest.mark.parametrize("name", WINDOWS)

@@ -71,6 +71,23 @@ def test_everything_that_can_have_a_name(tmp_path: Path, shell: str) -> None:
 
 
 @on_linux
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("alone", [True, False])
+def test_nothing_is_read_of_what_is_large(tmp_path: Path, shell: str, alone: bool) -> None:
+    large, small = str(tmp_path / "large file"), str(tmp_path / "small")
+    Path(large).write_bytes(b"12345")
+    os.utime(large, (1, 946_684_800))
+    Path(small).write_bytes(b"1")
+    paths = (large,) if alone else (large, small)
+    seen = look(PathsProbe(paths, unread=frozenset({large})), shell)
+    state = seen[large]
+    assert (state.kind, state.size, state.mtime) == (Kind.FILE, 5, 946_684_800)
+    assert (state.sha256, state.shown) == ("", None)
+    if not alone:
+        assert seen[small].sha256 == sha(b"1")
+
+
+@on_linux
 @pytest.mark.parametrize("endless", ["fifo", "link"])
 def test_what_never_ends_does_not_hold_up_the_look(tmp_path: Path, endless: str) -> None:
     path = tmp_path / endless
@@ -117,7 +134,7 @@ def test_a_file_that_vanishes_while_one_looks(tmp_path: Path) -> None:
     """stat saw it, the digest did not: it counts as different, and nothing breaks."""
     path = str(tmp_path / "gone")
     probe = PathsProbe((path,), {path: sha(b"x")})
-    stat_line = f"{path}\tregular file\t644\troot\troot\t0\t0"
+    stat_line = f"{path}\tregular file\t644\troot\troot\t0\t0\t1\t7"
     state = probe.parse([stat_line, "digests", "", "contents"])[path]
     assert (state.kind, state.sha256, state.shown) == (Kind.FILE, "", None)
     cut = probe.parse([stat_line, "digests", f"{sha(b'y')}  {path}", "contents", path])
@@ -133,14 +150,14 @@ def test_a_broken_output_is_an_error() -> None:
         PathsProbe(("/a",)).parse(["something else"])
 
 
-# stat -f '%N%t%HT%t%Mp %Lp%t%Su%t%Sg%t%u%t%g' and shasum -a 256 on macOS 12
+# stat -f '%N%t%HT%t%Mp %Lp%t%Su%t%Sg%t%u%t%g%t%z%t%m' and shasum -a 256 on macOS 12
 MAC = """\
-/etc/a\tRegular File\t0 644\troot\twheel\t0\t0
-/usr/bin/su do\tRegular File\t4 511\troot\twheel\t0\t0
-/private/tmp\tDirectory\t1 777\troot\twheel\t0\t0
-/etc/loose\tRegular File\t0 4\t_icecc\t_icecc\t300\t300
-/etc\tSymbolic Link\t0 755\troot\twheel\t0\t0
-/dev/null\tCharacter Device\t0 666\troot\twheel\t0\t0
+/etc/a\tRegular File\t0 644\troot\twheel\t0\t0\t3\t1700000000
+/usr/bin/su do\tRegular File\t4 511\troot\twheel\t0\t0\t0\t0
+/private/tmp\tDirectory\t1 777\troot\twheel\t0\t0\t64\t0
+/etc/loose\tRegular File\t0 4\t_icecc\t_icecc\t300\t300\t5\t9
+/etc\tSymbolic Link\t0 755\troot\twheel\t0\t0\t11\t0
+/dev/null\tCharacter Device\t0 666\troot\twheel\t0\t0\t0\t0
 digests
 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  /etc/a
 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  /usr/bin/su do
@@ -163,6 +180,7 @@ def test_what_a_mac_prints() -> None:
     }
     assert (seen["/etc/a"].sha256, seen["/etc/a"].shown) == (sha(b"abc"), b"abc")
     assert seen["/usr/bin/su do"].sha256 == sha(b"")
+    assert (seen["/etc/a"].size, seen["/etc/a"].mtime) == (3, 1_700_000_000)
     assert (seen["/etc/loose"].uid, seen["/etc/loose"].gid) == ("300", "300")
 
 

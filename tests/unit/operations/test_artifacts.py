@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from fleet.resources import Artifact, Resources
-from operations.artifacts import CAME, ELSEWHERE, pull, receive
+from operations.artifacts import CAME, ELSEWHERE, SEAL, pull, receive
 from operations.change import wrap
-from tests.unit.conftest import RealHost, Run, on_linux
+from tests.unit.conftest import FakeProgram, RealHost, Run, on_linux
 
 CONTENT = bytes(range(256)) * 400
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -88,6 +88,7 @@ def part(artifact: Artifact) -> Path:
 
 def assert_there(artifact: Artifact) -> None:
     assert Path(artifact.path).read_bytes() == CONTENT
+    assert Path(artifact.path).stat().st_mtime == SEAL
     assert not part(artifact).exists()
 
 
@@ -164,6 +165,26 @@ def test_corruption_is_an_error_that_names_both_digests(
     assert run.returncode == 1
     assert hashlib.sha256(server.content).hexdigest() in run.stderr
     assert SHA256 in run.stderr
+
+
+def test_a_full_disk_is_said_before_anything_comes(
+    real_host: RealHost, artifact: Artifact, server: Server, program: FakeProgram
+) -> None:
+    free = len(CONTENT) // 1024 - 1
+    df = program("df", f"printf 'File 1K Used Free At\\n/dev/a 9 9 {free} 1%% /\\n'")
+    real_host.path = f"{df}:{real_host.path}"
+    run = fetch(real_host, artifact, server.address)
+    assert run.returncode == 1
+    assert "the disk is full: it takes 1 MB in" in run.stderr
+    assert server.asked == []
+    parcel = real_host.root / "parcel"
+    parcel.write_bytes(CONTENT)
+    run = real_host.sh(wrap(receive(artifact, str(parcel), real_host.context(Resources()))))
+    assert "the disk is full" in run.stderr
+    assert_not_there(artifact)
+    part(artifact).write_bytes(CONTENT[:5000])
+    assert fetch(real_host, artifact, server.address).returncode == 0, "only the rest has to fit"
+    assert_there(artifact)
 
 
 def test_a_server_that_is_down_means_elsewhere_and_keeps_the_part(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,7 +193,8 @@ def test_builds() -> None:
     change = builds.plan(BUILD, host.look)
     assert change
     assert change.says == ("prog 1.0-1: build from source (takes minutes)",)
-    assert change.script == "/b/build /a/src"
+    checked = f"verified src {BUILD.artifact.sha256} /a/src"
+    assert change.script.splitlines()[-2:] == [checked, "/b/build /a/src"]
     assert builds.plan(BUILD, host.has_file("/opt/stamp", b"0.9-1\n").look)
     assert builds.plan(BUILD, host.has_file("/opt/stamp", b"1.0-1\n").look) is None
 
@@ -202,11 +204,31 @@ def test_a_build_is_for_one_manager_only() -> None:
     assert builds.plan(BUILD, FakeHost().look) is None
 
 
+def test_a_source_that_was_damaged_is_not_built(real_host: RealHost) -> None:
+    it = source(b"bytes", str(real_host.root / "src"))
+    build = replace(BUILD, script=str(real_host.root / "build"), artifact=it)
+    (real_host.root / "build").write_text(f"#!/bin/sh\ncp $1 {real_host.root}/built\n")
+    (real_host.root / "build").chmod(0o755)
+    change = builds.plan(build, FakeHost(manager=Manager.PACMAN).lacks("/opt/stamp").look)
+    assert change
+    Path(it.path).write_bytes(b"forge")
+    run = real_host.run(change)
+    assert run.returncode == 1
+    assert f"src is damaged, {it.path} is {hashlib.sha256(b'forge').hexdigest()}" in run.stderr
+    assert not (real_host.root / "built").exists()
+    assert not Path(it.path).exists(), "so the next run fetches it"
+    Path(it.path).write_bytes(b"bytes")
+    assert real_host.run(change).returncode == 0
+    assert (real_host.root / "built").read_bytes() == b"bytes"
+
+
 def test_whether_an_artifact_is_there() -> None:
     it = source(b"bytes", "/a/src")
+    sealed = {"mtime": artifacts.SEAL, "sha256": ""}
     assert artifacts.absent(it, FakeHost().lacks("/a/src").look)
-    assert artifacts.absent(it, FakeHost().has_file("/a/src", b"byte").look)
-    assert not artifacts.absent(it, FakeHost().has_file("/a/src", b"bytes").look)
+    assert artifacts.absent(it, FakeHost().has_file("/a/src", b"byte", **sealed).look)
+    assert artifacts.absent(it, FakeHost().has_file("/a/src", b"bytes", mtime=1).look)
+    assert not artifacts.absent(it, FakeHost().has_file("/a/src", b"bytes", **sealed).look)
 
 
 def test_an_artifact_is_taken_in(real_host: RealHost) -> None:

@@ -1,0 +1,93 @@
+"""The orchestrator's programs by name: the gateway itself, and what talks to it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator import sessions
+from orchestrator.client import Gateway, GatewayError
+from orchestrator.gateway.config import Config, ConfigError, read_config
+from orchestrator.sessions import AgentError, Agents
+
+ERROR, USAGE, INTERRUPTED = 1, 64, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one of them; returns the exit code. What is found goes to standard output as JSON."""
+    try:
+        asked = _parser().parse_args(arguments)
+    except SystemExit as end:
+        return 0 if end.code == 0 else USAGE
+    try:
+        config = read_config(asked.config)
+        return int(asked.run(asked, config))
+    except (ConfigError, GatewayError, AgentError) as error:
+        print(error, file=sys.stderr)
+        return ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="orchestrator.pyz", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    gateway = verbs.add_parser("gateway", help="meter what agents ask the API, until told to end")
+    gateway.add_argument("config", type=Path, help="gateway.json")
+    gateway.set_defaults(run=_gateway)
+    budget = _client(verbs, "budget", _budget, "what agents have spent")
+    budget.add_argument("--days", type=int, default=1)
+    kill = _client(verbs, "kill", _kill, "revoke the sessions of hosts, at once")
+    kill.add_argument("--all", action="store_true")
+    kill.add_argument("hosts", nargs="*", metavar="HOST")
+    session = _client(verbs, "session", _session, "begin new sessions")
+    session.add_argument("what", choices=["new"])
+    session.add_argument("hosts", nargs="+", metavar="HOST")
+    return parser
+
+
+def _client(verbs: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text)
+    parser.add_argument("--config", type=Path, required=True, help="gateway.json")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _gateway(asked: argparse.Namespace, config: Config) -> int:
+    from orchestrator.gateway.serve import serve  # the others need no server
+
+    return serve(config)
+
+
+def _budget(asked: argparse.Namespace, config: Config) -> int:
+    return _say(Gateway(config.socket).budget(asked.days))
+
+
+def _kill(asked: argparse.Namespace, config: Config) -> int:
+    if bool(asked.hosts) is asked.all:
+        print("name hosts, or say --all", file=sys.stderr)
+        return USAGE
+    return _say(Gateway(config.socket).kill(asked.hosts or None))
+
+
+def _session(asked: argparse.Namespace, config: Config) -> int:
+    """One host after the other; one that fails leaves the others to begin."""
+    gateway, agents = Gateway(config.socket), Agents.read(asked.config.with_name("agents.json"))
+    begun, failed = {}, {}
+    for host in asked.hosts:
+        try:
+            begun[host] = sessions.begin(gateway, agents, host)
+        except (GatewayError, AgentError) as error:
+            failed[host] = str(error)
+            print(error, file=sys.stderr)
+    _say({"begun": begun, "failed": failed})
+    return ERROR if failed else 0
+
+
+def _say(found: dict[str, Any]) -> int:
+    print(json.dumps(found))
+    return 0

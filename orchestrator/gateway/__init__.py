@@ -1,0 +1,1 @@
+"""The metering gateway: forwards what agents ask the API, counts what it costs, keeps the caps."""
