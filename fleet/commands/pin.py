@@ -105,7 +105,7 @@ def _wish(
     _word(name, "NAME")
     _word(version, "VERSION")
     by_platform: dict[str, tuple[Source, ...]] = {}
-    for platform, source in (_source(text, version) for text in sources):
+    for platform, source in (read_source(text, version) for text in sources):
         if any(source.origin == other.origin for other in by_platform.get(platform, ())):
             fault = f"{platform} has two sources of the origin {source.origin}"
             raise WrongUsageError.of("--source", fault, "give each its own name")
@@ -121,7 +121,8 @@ def _word(text: str, what: str) -> str:
         raise _usage(what, error) from None
 
 
-def _source(text: str, version: str) -> tuple[str, Source]:
+def read_source(text: str, version: str) -> tuple[str, Source]:
+    """A source as --source states it: its platform, and where it is. Raises FleetError."""
     left, _, where = text.partition("=")
     platform, _, origin = left.rpartition(":")
     kind, _, package = where.partition(":")

@@ -70,7 +70,7 @@ class Admin:
         return self._revoked(await self.book.ask(lambda ledger: ledger.revoke(wanted)))
 
     async def kill(self, request: Request) -> JSONResponse:
-        """All sessions of `hosts`, or of `all`, are over, and what they are being told is cut off."""
+        """All sessions of `hosts`, or of `all`, are over; answers under way are cut off."""
         said = await _body(request)
         hosts = list(self.config.hosts) if said.get("all") is True else said.get("hosts")
         if not isinstance(hosts, list) or not hosts:

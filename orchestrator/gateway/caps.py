@@ -48,7 +48,8 @@ class Purse:
     def why(self) -> str:
         """In words for people and agents."""
         under_way = f" and {shown(self.spent.reserved)} under way" if self.spent.reserved else ""
-        return f"{self.name} has spent {shown(self.spent.settled)} of its {shown(self.cap or 0)}{under_way}"
+        spent, cap = shown(self.spent.settled), shown(self.cap or 0)
+        return f"{self.name} has spent {spent} of its {cap}{under_way}"
 
 
 Purses = tuple[Purse, ...]

@@ -18,7 +18,10 @@ EVENTS = ("PreToolUse", "PostToolUse", "UserPromptSubmit")
 
 
 async def gate(proxy: Proxy, scope: Scope, send: Send) -> None:
-    """Answer `left` and `gate?event=…` for the session whose token is shown. May raise sqlite3.Error."""
+    """Answer `left` and `gate?event=…` for the session whose token is shown.
+
+    May raise sqlite3.Error.
+    """
     session = await proxy.session(scope)
     if session is None:
         await refuse(send, UNKNOWN_TOKEN, "permission_error", UNKNOWN)

@@ -106,9 +106,8 @@ class Ledger:
     def _close_orphans(self) -> int:
         """Charge what was under way when an earlier gateway ended; how many calls that were."""
         done = self._db.execute(
-            "UPDATE calls SET cost = reserved, ended = ?, note = 'the gateway ended before its answer'"
-            " WHERE ended IS NULL",
-            (time.time(),),
+            "UPDATE calls SET cost = reserved, ended = ?, note = ? WHERE ended IS NULL",
+            (time.time(), "the gateway ended before its answer did"),
         )
         return done.rowcount
 

@@ -16,6 +16,6 @@ def dollars(amount: int) -> float:
 
 
 def shown(amount: int) -> str:
-    """Micro-dollars for people: whole cents, rounded up, so that nothing spent looks like nothing."""
+    """Micro-dollars for people: whole cents, rounded up, so that little is never nothing."""
     cents = -(-amount * 100 // MICROS)
     return f"${cents / 100:.2f}"

@@ -210,7 +210,8 @@ class Proxy:
             await self.book.ask(lambda ledger: ledger.settle(call.number, cost, usage, note))
             purses = await self.book.ask(lambda ledger: ledger.purses(session, caps, daily))
             near = warning(purses, self.config.warn_percent)
-            if near and await self.book.ask(lambda ledger: ledger.warn_once(session)):
+            first = await self.book.ask(lambda ledger: ledger.warn_once(session)) if near else False
+            if first:
                 log.warning("%s %s %s", session.host, session.id, near)
         except sqlite3.Error as error:
             log.error(

@@ -16,6 +16,7 @@ from fleet.lock import read_artifacts_lock
 from fleet.ssh import as_root, route
 from fleet.target import ROOT, Target, artifacts_file
 from lab.api import Lab
+from operations.artifacts import SEAL
 from tests.lab.runs import SHORT_WINDOW_S, Run, converge, fleet
 from tests.lab.secrecy import holding, watch_processes
 
@@ -219,6 +220,7 @@ def test_a_secret_that_is_missing_stops_its_host_before_anything_changes(
 
 
 PULLS = "windows-desktop"
+SERVED = f"/var/lib/agentfleet/artifacts/{PIN.sha256}/{SOURCE}-{PIN.version}"
 
 
 def _fetch(*hosts: str) -> Run:
@@ -261,16 +263,40 @@ def test_a_server_that_is_down_means_delivery_from_here(lab: Lab) -> None:
 
 def test_wrong_bytes_stop_the_host_and_name_both_digests(lab: Lab) -> None:
     _drop(lab, PULLS)
-    served = f"/var/lib/agentfleet/artifacts/{PIN.sha256}/{SOURCE}-{PIN.version}"
-    rotten = f"cp {served} /tmp/right; head -c {PIN.size} /dev/zero >{served}; sha256sum {served}"
+    # As a bad disk would do it: neither the size nor the time of change tells.
+    rotten = (
+        f"head -c {PIN.size} /dev/zero >{SERVED}; touch -d @{SEAL} {SERVED}; sha256sum {SERVED}"
+    )
     wrong = lab.run("arch-orchestrator", rotten).stdout.split()[0]
     try:
         run = _fetch(PULLS)
     finally:
-        lab.run("arch-orchestrator", f"cp /tmp/right {served}")
+        lab.run("arch-orchestrator", f"rm {SERVED}")
     assert run.code == 1, run.output
     assert wrong in run.output
     assert PIN.sha256 in run.output
     assert not _has(lab, PULLS)
+    assert converge("--limit", "arch-orchestrator").code == 0
     assert _fetch(PULLS).code == 0
     assert _has(lab, PULLS)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        f"truncate -s 1000 {SERVED}",
+        f"head -c {PIN.size} /dev/zero >{SERVED}",
+        f"rm {SERVED}; mkfifo {SERVED}",
+        f"rm -r $(dirname {SERVED})",
+    ],
+    ids=["truncated", "overwritten", "replaced", "gone"],
+)
+def test_what_somebody_did_to_what_is_served_is_mended(lab: Lab, damage: str) -> None:
+    lab.run("arch-orchestrator", damage)
+    run = converge("--limit", "arch-orchestrator")
+    assert run.code == 0, run.output
+    assert run.changes == {
+        "arch-orchestrator": [f"artifact {SOURCE} {PIN.version}: fetch (0.2 MB)"]
+    }
+    assert _has(lab, "arch-orchestrator")
+    assert converge("--limit", "arch-orchestrator").changes == {}

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from fleet import cli, github, pinning
+from fleet import catalog, cli, github, pinning
+from fleet.catalog import CATALOG
+from fleet.commands import pin as pin_command
 from fleet.lock import ArtifactsLock, Pin, read_artifacts_lock, write_artifacts_lock
 from fleet.problems import FleetError
+from tests.golden import views
 from tests.unit.sources import Apt, Npm, Web
 
 Capture = pytest.CaptureFixture[str]
@@ -84,6 +87,50 @@ def test_all_platforms_and_all_sources(
     assert found["linux"].vouched == ("apt-index", "npm-integrity")
     assert (found["mac"].sha256, found["mac"].vouched) == (OLD_HEX, ("stated",))
     assert kept(cache) == {NEW_HEX, OLD_HEX}
+
+
+def test_a_program_of_the_fleet_needs_no_source(npm: Npm, lock: Path) -> None:
+    packages = "@anthropic-ai/claude-code-"
+    for platform, content in (("linux-x64", b"1"), ("linux-arm64", b"2"), ("darwin-x64", b"3")):
+        npm.publish(f"{packages}{platform}@2.1.330", content)
+        npm.publish(f"{packages}{platform}@2.1.331", content * 2)
+    assert cli.main(["pin", "claude-code", "2.1.330"]) == 0
+    found = pins(lock, "claude-code")
+    assert {platform: pin.sources[0].npm for platform, pin in found.items()} == {
+        "darwin-x86_64": f"{packages}darwin-x64",
+        "linux-aarch64": f"{packages}linux-arm64",
+        "linux-x86_64": f"{packages}linux-x64",
+    }
+    write_artifacts_lock(lock, _without(lock, "claude-code", "darwin-x86_64"))
+    assert cli.main(["pin", "claude-code", "2.1.331"]) == 0
+    assert pins(lock, "claude-code").keys() == found.keys(), "platforms that were missing come"
+
+
+def _without(lock: Path, name: str, platform: str) -> ArtifactsLock:
+    found = read_artifacts_lock(lock)
+    rest = {key: pin for key, pin in found.artifacts[name].platforms.items() if key != platform}
+    pinned = found.artifacts[name].model_copy(update={"platforms": rest})
+    return found.with_artifact(name, pinned)
+
+
+@pytest.mark.parametrize("name", sorted(CATALOG))
+def test_every_program_of_the_fleet_is_published_for_every_kind_of_host(name: str) -> None:
+    sources = [
+        pin_command.read_source(text, CATALOG[name].version) for text in CATALOG[name].sources
+    ]
+    platforms = {view.host.platform for view in views().values()}
+    assert {platform for platform, _ in sources} == platforms
+    assert len({source.place for _, source in sources}) == len(sources)
+    assert catalog.command(name) == f"fleet pin {name} {CATALOG[name].version}"
+
+
+def test_one_s_own_source_is_taken_before_the_known_one(npm: Npm, lock: Path) -> None:
+    npm.publish("my-claude@2.1.330", NEW)
+    own = ["pin", "claude-code", "2.1.330", "--source", "npm=npm:my-claude"]
+    assert cli.main(own) == 0
+    npm.publish("my-claude@2.1.331", OLD)
+    assert cli.main(["pin", "claude-code", "2.1.331"]) == 0
+    assert pins(lock, "claude-code").keys() == {"any"}
 
 
 def test_a_new_version_keeps_platforms_and_sources(npm: Npm, web: Web, lock: Path) -> None:
