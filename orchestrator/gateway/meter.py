@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from orchestrator.gateway.prices import Usage
 
-ENCODINGS = ("gzip", "deflate", "identity")  # those that can be read here
+ENCODINGS = ("gzip", "identity")  # those that can be read here; "deflate" is sent in two ways
 BODY_LIMIT = 64 << 20  # bytes of an answer that is no stream
 _LINE_LIMIT = 16 << 20
 _WEB = "web_search_requests"
@@ -43,30 +43,21 @@ def meter(content_type: str, encoding: str) -> Meter:
     if encoding not in ENCODINGS:
         return Unreadable()
     reader = _Events() if content_type.startswith("text/event-stream") else _Body()
-    return reader if encoding == "identity" else _Decoded(reader, encoding)
+    return reader if encoding == "identity" else _Unpacked(reader)
 
 
-class _Decoded:
-    """What was compressed, read as if it were not."""
+class _Unpacked:
+    """What was compressed with gzip, read as if it were not."""
 
-    def __init__(self, reader: Meter, encoding: str) -> None:
+    def __init__(self, reader: Meter) -> None:
         self._reader = reader
-        self._inflate = zlib.decompressobj(
-            zlib.MAX_WBITS | 16 if encoding == "gzip" else zlib.MAX_WBITS
-        )
-        self._raw_deflate = encoding == "deflate"
+        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
 
     def feed(self, raw: bytes) -> None:
         try:
             self._reader.feed(self._inflate.decompress(raw))
         except zlib.error:
-            if not self._raw_deflate:
-                self._reader = Unreadable()  # it is not what it says it is
-                return
-            # Some servers mean the bare stream by "deflate", without zlib's header.
-            self._raw_deflate = False
-            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-            self.feed(raw)
+            self._reader = Unreadable()  # it is not what it says it is
 
     def usage(self) -> Usage | None:
         return self._reader.usage()

@@ -1,0 +1,156 @@
+"""Sessions begun over SSH, and the command line that does it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.target import ROOT
+from tests.unit.conftest import on_linux
+from tests.unit.orchestrator.conftest import Running, call
+
+pytestmark = on_linux
+SSH = """#!/bin/sh
+printf '%s\\n' "$@" >{path}/arguments
+cat >{path}/said
+[ ! -e {path}/refuse ] || { echo 'agentctl: it is off' >&2; exit 1; }
+"""
+AGENTS = {
+    "ssh": {"key": "/k/id", "known_hosts": "/k/known", "user": "agentfleet-ctl"},
+    "agents": {"rpi1": {"address": "100.64.0.4", "port": 2222, "url": "http://100.64.0.4:3284"}},
+}
+
+
+class Commands:
+    """The command line, with an ssh that notes what it is told."""
+
+    def __init__(self, gateway: Running) -> None:
+        self.gateway, self.path = gateway, gateway.path
+        (self.path / "bin").mkdir()
+        ssh = self.path / "bin" / "ssh"
+        ssh.write_text(SSH.replace("{path}", str(self.path)))
+        ssh.chmod(0o755)
+        (self.path / "agents.json").write_text(json.dumps(AGENTS))
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        verb, *rest = arguments
+        return subprocess.run(
+            [*self.gateway.command, verb, "--config", str(self.gateway.config), *rest],
+            env={"PATH": f"{self.path}/bin:/usr/bin:/bin"},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=20,
+        )
+
+    def token(self) -> str:
+        """What ssh was told last."""
+        return (self.path / "said").read_text().split()[1]
+
+
+@pytest.fixture
+def run(start: Callable[..., Running]) -> Commands:
+    return Commands(start())
+
+
+def test_a_session_begins_with_a_token_on_standard_input(run: Commands) -> None:
+    done = run("session", "new", "rpi1")
+    assert (done.returncode, done.stderr) == (0, "")
+    session, token = (run.path / "said").read_text().splitlines()
+    assert json.loads(done.stdout) == {"begun": {"rpi1": session}, "failed": {}}
+    arguments = (run.path / "arguments").read_text().splitlines()
+    assert arguments[-1] == "new-session"
+    assert arguments[-2] == "agentfleet-ctl@100.64.0.4"
+    assert arguments[:4] == ["-F", "/dev/null", "-i", "/k/id"]
+    for needed in ("StrictHostKeyChecking=yes", "HostKeyAlias=rpi1", "UserKnownHostsFile=/k/known"):
+        assert needed in arguments
+    assert token not in str(arguments) + done.stdout
+    assert run.gateway.host()["session"] == session
+    assert call(run.gateway.url, token).status_code == 200
+
+
+def test_one_that_does_not_begin_leaves_the_old_one(run: Commands) -> None:
+    run("session", "new", "rpi1")
+    old = run.token()
+    (run.path / "refuse").touch()
+    done = run("session", "new", "rpi1")
+    assert done.returncode == 1
+    assert done.stderr == "rpi1: agentctl: it is off\n"
+    assert call(run.gateway.url, run.token()).status_code == 403, "the new one"
+    assert call(run.gateway.url, old).status_code == 200
+
+
+def test_the_other_hosts_begin_all_the_same(run: Commands) -> None:
+    done = run("session", "new", "nobody", "rpi1")
+    assert done.returncode == 1
+    said = json.loads(done.stdout)
+    assert list(said["begun"]) == ["rpi1"]
+    assert said["failed"] == {"nobody": "no host is called nobody"}
+
+
+def test_budget_and_kill(run: Commands) -> None:
+    run("session", "new", "rpi1")
+    assert json.loads(run("budget", "--days", "2").stdout)["hosts"][0]["host"] == "rpi1"
+    assert json.loads(run("kill", "rpi1").stdout)["revoked"][0]["host"] == "rpi1"
+    assert json.loads(run("kill", "--all").stdout) == {"revoked": []}
+    assert call(run.gateway.url, run.token()).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["kill"], 64, "name hosts, or say --all"),
+        (["kill", "--all", "rpi1"], 64, "name hosts, or say --all"),
+        (["kill", "nobody"], 1, "no host is called nobody"),
+        (["session", "old", "rpi1"], 64, "invalid choice"),
+        (["budget", "--days", "x"], 64, "invalid int value"),
+    ],
+)
+def test_wrong_usage(run: Commands, arguments: list[str], code: int, words: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("agents", [None, "", "{}", '{"ssh": 1}'])
+def test_without_knowing_agents_nothing_begins(run: Commands, agents: str | None) -> None:
+    file = run.path / "agents.json"
+    file.unlink() if agents is None else file.write_text(agents)
+    done = run("session", "new", "rpi1")
+    assert done.returncode == 1
+    assert "agents.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_gateway_that_is_down_is_said(run: Commands) -> None:
+    run.gateway.kill()
+    done = run("budget")
+    assert done.returncode == 1
+    assert "the gateway does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_configuration_comes_from_its_deploy_module(tmp_path: Path) -> None:
+    """What deploys/gateway.py renders is what the gateway reads."""
+    from fleet.plan import wanted
+    from orchestrator.gateway.config import read_config
+    from orchestrator.sessions import Agents
+    from tests.golden import views
+
+    view = views()["arch-orchestrator"]
+    for name in ("gateway", "dispatch"):
+        for file in wanted(view)[name].files:
+            if file.path.endswith(".json"):
+                (tmp_path / Path(file.path).name).write_bytes(file.content)
+    config: Any = read_config(tmp_path / "gateway.json")
+    assert set(config.hosts) == set(views())
+    assert config.places["100.101.0.5"] == "rpi1"
+    agents = Agents.read(tmp_path / "agents.json")
+    assert set(agents.places) == {h.name for h in view.fleet.hosts if h.is_agent}
