@@ -65,6 +65,9 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "tailscale: packages",
         "tailscale: services",
         "tailscale: tailnet",
+        "keys: packages",
+        "keys: users",
+        "keys: files",
         "firewall: packages",
         "firewall: users",
         "firewall: guard",
@@ -78,6 +81,11 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "artifacts: artifacts",
         "artifacts: files",
         "artifacts: services",
+        "gateway: packages",
+        "gateway: users",
+        "gateway: files",
+        "gateway: services",
+        "budget: files",
         "claude_code: programs",
         "claude_code: files",
         "icecream: masked units",
@@ -87,8 +95,10 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "icecream: builds",
         "icecream: services",
     ]
-    orchestrators = ("secrets: ", "artifacts: ", "icecream: builds", "icecream: users")
-    others = [step for step in steps("arch-orchestrator") if not step.startswith(orchestrators)]
+    orchestrators = ("keys: ", "secrets: ", "artifacts: ", "gateway: ")
+    built = ("icecream: builds", "icecream: users")
+    mine = steps("arch-orchestrator")
+    others = [step for step in mine if not step.startswith((*orchestrators, *built))]
     others.insert(others.index("tailscale: packages"), "sources: files")
     # The orchestrator has it from what it serves.
     others.insert(others.index("claude_code: programs"), "claude_code: artifacts")
