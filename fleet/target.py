@@ -6,10 +6,14 @@ import importlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fleet.lock import ArtifactsLock, FleetLock, lock_path, read_artifacts_lock, read_fleet_lock
 from fleet.model import Fleet, load_fleet
 from fleet.problems import FleetError, Problem, WrongUsageError, show, suggest
+
+if TYPE_CHECKING:  # imported late: an installation may have no lab
+    from lab.overlay import Overlay
 
 REAL, LAB = "real", "lab"
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,18 +77,20 @@ def load_target(name: str | None = None) -> Target:
         raise FleetError(problems)
     known_hosts, lock_file = None, lock_path(path)
     if meant == LAB:
-        fleet, known_hosts, lock_file = _overlay(fleet)
+        lab = _overlay(fleet)
+        fleet, known_hosts, lock_file = lab.fleet, lab.known_hosts, lab.fleet_lock
+        artifacts = lab.artifacts
     lock = read_fleet_lock(lock_file)
     return Target(meant, fleet, known_hosts, artifacts, ROOT, lock, lock_file)
 
 
-def _overlay(fleet: Fleet) -> tuple[Fleet, Path, Path]:
-    """Return the fleet with the lab's addresses and keys, its known_hosts file and its lock."""
+def _overlay(fleet: Fleet) -> Overlay:
+    """Return the fleet with the lab's addresses and keys, and what goes with it."""
     try:
         overlay = importlib.import_module("lab.overlay").overlay
     except ModuleNotFoundError as error:
         if error.name not in ("lab", "lab.overlay"):
             raise
         raise FleetError.of("lab", "this installation has no lab", "use a full checkout") from None
-    result: tuple[Fleet, Path, Path] = overlay(fleet)
-    return result
+    found: Overlay = overlay(fleet)
+    return found

@@ -12,6 +12,7 @@ from pathlib import Path
 from fleet.model import Fleet, load_fleet
 from fleet.target import fleet_file
 from lab import boot, cgroups, disks, machine, network, preflight, remote, snapshot
+from lab.anthropic.process import LabAnthropic
 from lab.errors import LabError
 from lab.hosts import create, host_files
 from lab.images.recipes import image
@@ -53,11 +54,16 @@ class Lab:
         return LabTailnet(self.place)
 
     @property
+    def anthropic(self) -> LabAnthropic:
+        """The lab's Messages API: its key, and what it was asked."""
+        return LabAnthropic(self.place)
+
+    @property
     def fleet(self) -> Fleet:
         """The fleet with the lab's addresses, user and key; runs learn addresses, so ask anew."""
         from lab.overlay import overlay
 
-        return overlay(self._source, self.name)[0]
+        return overlay(self._source, self.name).fleet
 
     @functools.cached_property
     def _source(self) -> Fleet:
@@ -88,6 +94,7 @@ class Lab:
                 self._stop_all()
                 network.ensure_switch(self.place)
             self.tailnet.start(self.hosts)
+            self.anthropic.start()
             halted = [host for host in wanted if not boot.is_alive(self.place, host.name)]
             self._start(halted, lowers)
             self._await(wanted)

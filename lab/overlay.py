@@ -3,22 +3,34 @@
 This is the only seam between the lab and reality.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.lock import read_fleet_lock
+from fleet.lock import ArtifactsLock, read_fleet_lock
 from fleet.model import Addresses, Fleet, Operator, Ssh
+from lab.pins import artifacts
 from lab.place import Place, find_place
 from lab.remote import USER, public_key
 from lab.spec import lab_hosts
 
 NOBODY = Operator(name="lab", login="lab@example.com", ssh_keys=("",))  # where the fleet names none
+PAYING = ("anthropic_api_key", "claude_subscription_token")  # never a real one in a lab
 
 
-def overlay(fleet: Fleet, lab_name: str | None = None) -> tuple[Fleet, Path, Path]:
-    """Return the fleet with the lab's connection data, its known_hosts file and its fleet lock.
+@dataclass(frozen=True)
+class Overlay:
+    """What the lab puts in the place of the real fleet's."""
 
-    The lock has the addresses that hosts got in the lab's tailnet. The lab need not be up. Without
-    a name it is $FLEET_LAB's, else the default one.
+    fleet: Fleet
+    known_hosts: Path
+    fleet_lock: Path  # with the addresses that hosts got in the lab's tailnet
+    artifacts: ArtifactsLock
+
+
+def overlay(fleet: Fleet, lab_name: str | None = None) -> Overlay:
+    """Return the fleet with the lab's connection data, and the files and pins that go with it.
+
+    The lab need not be up. Without a name it is $FLEET_LAB's, else the default one.
     """
     place = find_place(lab_name)
     learned = read_fleet_lock(place.fleet_lock)
@@ -38,9 +50,19 @@ def overlay(fleet: Fleet, lab_name: str | None = None) -> tuple[Fleet, Path, Pat
         }
         hosts.append(host.model_copy(update={"addresses": addresses, "ssh": ssh, **told}))
     operators = tuple(_operators(fleet, place))
-    secrets = {**fleet.secrets, "tailscale_auth_key": f"file:{place.auth_key}"}
-    more = {"hosts": tuple(hosts), "operators": operators, "secrets": secrets}
-    return fleet.model_copy(update=more), place.known_hosts, place.fleet_lock
+    secrets = {name: place_ for name, place_ in fleet.secrets.items() if name not in PAYING}
+    secrets |= {
+        "tailscale_auth_key": f"file:{place.auth_key}",
+        "anthropic_api_key": f"file:{place.anthropic_key}",
+    }
+    more = {
+        "hosts": tuple(hosts),
+        "operators": operators,
+        "secrets": secrets,
+        "anthropic_url": place.anthropic_url,
+    }
+    played = fleet.model_copy(update=more)
+    return Overlay(played, place.known_hosts, place.fleet_lock, artifacts())
 
 
 def _operators(fleet: Fleet, place: Place) -> list[Operator]:

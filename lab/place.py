@@ -19,6 +19,7 @@ DEFAULT_NUMBER = 77
 NUMBERS = range(78, 250)  # of the labs with other names: the third part of 10.N.0.0/24
 FIRST_ADDRESS = 10  # the host at position i gets .(10+i)
 PREFIX = "aflab"
+ANTHROPIC_PORT = 8999
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,21 @@ class Place:
     def auth_key(self) -> Path:
         """Return the file with the key that lets hosts into the lab's tailnet."""
         return self.state / "tailnet" / "auth-key"
+
+    @property
+    def anthropic(self) -> Path:
+        """Return the directory of the lab's Messages API: its key, what it was asked."""
+        return self.state / "anthropic"
+
+    @property
+    def anthropic_key(self) -> Path:
+        """Return the file with the key that is paid with in the lab."""
+        return self.anthropic / "key"
+
+    @property
+    def anthropic_url(self) -> str:
+        """Return where the lab's Messages API is."""
+        return f"http://{self.gateway}:{ANTHROPIC_PORT}"
 
     @property
     def fleet_lock(self) -> Path:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import cgroups
+from lab import daemon
 from lab.errors import LabError
-from lab.paths import HERE
 from lab.place import Place
 from lab.spec import LabHost
 from lab.tailnet import sockets, store
@@ -22,12 +17,8 @@ from lab.tailnet.server import CONFIG, CONTROL, code_version
 from lab.tailnet.session import TailHost
 
 CGROUP = ".tailnet"  # beside those of the hosts, whose names have no dot
-STARTS_WITHIN_S = 20.0
 ANSWERS_WITHIN_S = 60.0
-LOG_LINES = 15
 SYSTEMS = {"macos": "macOS", "wsl": "windows"}
-# It moves into its cgroup before it is anything, so that `down` finds it whatever happens.
-_START = 'for group in $1; do echo 0 >"$group/loop/cgroup.procs" || exit 1; done; shift; exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -98,38 +89,18 @@ class LabTailnet:
         except LabError:
             pass
         self.stop()
-        self._launch(folder)
+        daemon.launch(self.place, CGROUP, "lab.tailnet", folder, self._answers)
 
     def stop(self) -> None:
         """End the process."""
-        groups = cgroups.find(self.place, CGROUP)
-        cgroups.kill(groups)
-        cgroups.remove(groups)
+        daemon.end(self.place, CGROUP)
 
-    def _launch(self, folder: Path) -> None:
-        groups = " ".join(str(group) for group in cgroups.create(self.place, CGROUP))
-        program = [sys.executable, "-m", "lab.tailnet", str(folder)]
-        with (folder / "log").open("a") as log:
-            # A session of its own: it outlives this command, and a Ctrl-C does not reach it.
-            process = subprocess.Popen(
-                ["sh", "-c", _START, "sh", groups, *program],
-                cwd=HERE.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE.parent)},
-            )
-        deadline = time.monotonic() + STARTS_WITHIN_S
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                self._ask("version")
-            except LabError:
-                time.sleep(0.05)
-            else:
-                return
-        lines = (folder / "log").read_text(errors="replace").splitlines()[-LOG_LINES:]
-        raise LabError("the lab's tailnet does not start:\n" + "\n".join(f"  {ln}" for ln in lines))
+    def _answers(self) -> bool:
+        try:
+            self._ask("version")
+        except LabError:
+            return False
+        return True
 
     def _ask(self, what: str, **more: Any) -> Any:  # noqa: ANN401 - what JSON holds
         try:

@@ -55,8 +55,8 @@ def test_systemd_is_content(it: Lab, host: str) -> None:
 
 @pytest.mark.parametrize("host", ALL)
 def test_ssh_with_strict_host_keys_by_name_and_by_address(it: Lab, host: str) -> None:
-    fleet, known_hosts, _ = overlay(it._source, it.name)
-    entry = fleet.host(host)
+    played = overlay(it._source, it.name)
+    entry, known_hosts = played.fleet.host(host), played.known_hosts
     assert entry.ssh.key
     options = ["StrictHostKeyChecking=yes", "BatchMode=yes", f"Port={entry.ssh.port}"]
     login = ["ssh", "-F", "/dev/null", "-i", entry.ssh.key, *(f"-o{o}" for o in options)]

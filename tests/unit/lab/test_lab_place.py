@@ -97,8 +97,12 @@ def test_the_overlay_changes_the_connection_and_nothing_else(tmp_path: Path) -> 
     state.mkdir()
     learned = LockedHost(tailnet=LockedTailnet(ipv4="100.64.77.99", ipv6="fd7a:115c:a1e0::99"))
     write_fleet_lock(state / "fleet.lock.yaml", FleetLock(hosts={"rpi1": learned}))
-    lab, known_hosts, lock = overlay(real, "demo")
-    assert (known_hosts, lock) == (state / "known_hosts", state / "fleet.lock.yaml")
+    played = overlay(real, "demo")
+    lab = played.fleet
+    assert played.known_hosts == state / "known_hosts"
+    assert played.fleet_lock == state / "fleet.lock.yaml"
+    assert lab.anthropic_url == "http://10.77.0.1:8999"
+    assert lab.secrets["anthropic_api_key"] == f"file:{state}/anthropic/key"
     assert lab.secrets["tailscale_auth_key"] == f"file:{state}/tailnet/auth-key"
     for before, after, spec in zip(real.hosts, lab.hosts, lab_hosts(real), strict=True):
         assert after.addresses.lan == f"10.77.0.{10 + spec.index}"

@@ -1,0 +1,1 @@
+"""The lab's Messages API: it answers as Claude's does, and what it says costs nothing."""

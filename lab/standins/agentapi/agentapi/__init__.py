@@ -1,0 +1,1 @@
+"""AgentAPI as the lab plays it: see README.md."""
