@@ -22,7 +22,6 @@ TIGHTER = {
     "ProcSubset": "pid",
     "ProtectProc": "invisible",
     "RemoveIPC": "yes",
-    "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6",
     "SystemCallArchitectures": "native",
     "SystemCallFilter": "@system-service",
 }
