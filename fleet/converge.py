@@ -158,7 +158,8 @@ def _learn(name: str, now: learned.Learned) -> None:
 
 
 def _hear(name: str, seen: Look) -> tuple[learned.Learned, learned.Learned]:
-    return learned.hear(_view(name).host, seen)
+    elsewhere = _target().known_hosts is not None
+    return learned.hear(_view(name).host, seen, repin=elsewhere)
 
 
 class _Depot:

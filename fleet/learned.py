@@ -43,15 +43,16 @@ def known(host: Host) -> Learned:
     return Learned(at.tailnet, at.tailnet6, at.tailnet_name, host.host_keys, host.dispatch_key)
 
 
-def hear(host: Host, look: Look) -> tuple[Learned, Learned]:
+def hear(host: Host, look: Look, *, repin: bool = False) -> tuple[Learned, Learned]:
     """What was known of the host, and what is known once it has been looked at.
 
-    A pinned host key stays: the host was reached by it, and only `fleet trust` changes it.
+    A pinned host key stays: the host was reached by it, and only `fleet trust` changes it. Where it
+    was reached by a key that is kept elsewhere (in a lab), `repin` notes the one it has now.
     """
     before = known(host)
     now = replace(
         before,
-        host_keys=before.host_keys or _keys(look, HOST_KEY),
+        host_keys=(repin and _keys(look, HOST_KEY)) or before.host_keys or _keys(look, HOST_KEY),
         dispatch_key=next(iter(_keys(look, DISPATCH_KEY)), before.dispatch_key),
     )
     place = look.tailnet

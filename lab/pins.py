@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import tarfile
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ ORIGIN = "lab"
 AGENTAPI, AGENTAPI_VERSION = "agentapi", "0.12.1-lab"
 CLAUDE, MAC = "claude-code", "darwin-x86_64"
 PLATFORMS = ("darwin-x86_64", "linux-aarch64", "linux-x86_64")
+ANOTHER = "FLEET_LAB_CLAUDE"  # environment: makes the Macs' stand-in another version
 MEMBER = "package/claude"  # as in the real npm package
 
 
@@ -35,7 +37,7 @@ def artifacts() -> ArtifactsLock:
         PinnedArtifact(version=AGENTAPI_VERSION, platforms=dict.fromkeys(PLATFORMS, api)),
     )
     if claude := lock.artifacts.get(CLAUDE):
-        played = _pin(claude_archive(), "claude-code")
+        played = _pin(claude_archive(os.environ.get(ANOTHER, "")), "claude-code")
         platforms = {**claude.platforms, MAC: played}
         lock = lock.with_artifact(CLAUDE, claude.model_copy(update={"platforms": platforms}))
     return lock

@@ -59,6 +59,8 @@ def test_what_a_host_tells(lock: Path) -> None:
     assert hear(berry, seen(3, up=False))[1] == Learned(host_keys=(KEY,))
     assert hear(berry, seen(3, ipv6=False))[1].ipv6 is None
     assert hear(berry, seen(3, host_key=OTHER))[1].host_keys == (KEY,), "the pinned one stays"
+    again = hear(berry, seen(3, host_key=OTHER), repin=True)[1]
+    assert again.host_keys == (OTHER,), "in a lab, where a host that is made anew has another one"
     assert hear(win, seen(4, up=False, host_key=OTHER))[1] == Learned(host_keys=(OTHER,))
     assert hear(win, seen(4, up=False, dispatch_key=OTHER))[1].dispatch_key == OTHER
 
