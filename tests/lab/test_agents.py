@@ -42,9 +42,9 @@ def test_the_orchestrators_service_reaches_every_agent_and_nobody_else_does(lab:
     for user in ("icecc", "claude-agent", "nobody"):
         for name in ("localhost", PI, MAC):
             assert curl(lab, url(lab, name, "/status"), user=user).returncode, (user, name)
-    for host in ("rpi2", "macbook1", "windows-desktop"):
-        done = curl(lab, "-m", "5", url(lab, PI, "/status"), host=host, user="root")
-        assert done.returncode, host
+    for other in ("rpi2", "macbook1", "windows-desktop"):
+        done = curl(lab, "-m", "5", url(lab, PI, "/status"), host=other, user="root")
+        assert done.returncode, other
     for host in lab.fleet.hosts:
         assert not _opens(host.addresses.lan or "", 3284), host.name
 
@@ -87,7 +87,7 @@ def test_workstations_have_it_and_it_is_off(lab: Lab) -> None:
 
 @pytest.mark.parametrize(("name", "cap", "usage"), [(ORCHESTRATOR, 20, 4), (PI, 5, 1)])
 def test_a_loop_ends_within_one_call_of_its_cap(lab: Lab, name: str, cap: int, usage: int) -> None:
-    """Real Claude Code, natively and emulated: stopped by its gate, then refused with the reason."""
+    """Real Claude Code, natively and emulated: stopped by its gate, refused with the reason."""
     begin(name)
     lab.anthropic.forget()
     at = "localhost" if name == ORCHESTRATOR else name
@@ -133,10 +133,10 @@ def _without_a_gate(lab: Lab, name: str) -> Iterator[None]:
 def test_root_without_its_gate_is_cut_off_by_the_gateway(lab: Lab) -> None:
     begin(PI)
     lab.anthropic.forget()
-    token = "ANTHROPIC_AUTH_TOKEN=$(cat /var/lib/agentfleet/agent/token)"
+    shown = "ANTHROPIC_AUTH_TOKEN=$(cat /var/lib/agentfleet/agent/token)"
     base = "ANTHROPIC_BASE_URL=$(sed -n 's/.*ANTHROPIC_BASE_URL=//p' " + UNIT + ")"
     with _without_a_gate(lab, PI):
-        _five(lab, PI, f"{base} {token}", 170)
+        _five(lab, PI, f"{base} {shown}", 170)
     found = spent(lab, PI)
     assert 5 <= found["spent"] <= 5 + 5 * CALL + 0.5, found
     said = lab.run(PI, "cat /tmp/five.*.out").stdout
