@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: help demo test venv lint unit lab golden bench lock clean
+.PHONY: help demo test venv lint unit lab golden bench bench-gateway lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(VENV)/ready ## start the lab's nine hosts, converge them, check them, show them
 	@$(BIN)/python -m lab.demo
@@ -32,6 +32,10 @@ golden: $(VENV)/ready ## write the golden files anew; read the difference before
 
 bench: $(VENV)/ready ## a run that changes nothing: ours, stock pyinfra, bare ssh, side by side
 	$(BIN)/python -m bench.noop
+	$(BIN)/python -m bench.gateway
+
+bench-gateway: $(VENV)/ready ## many streams at once: through the metering gateway, and direct
+	$(BIN)/python -m bench.gateway
 
 lock: $(VENV)/ready ## choose the versions of all Python packages anew
 	$(BIN)/pip install --quiet pip-tools
