@@ -154,7 +154,9 @@ def token_of(admin: Path) -> str:
     end = time.monotonic() + START_S
     while True:
         try:
-            return Gateway(admin).new_session("bench")[1]
+            session, token = Gateway(admin).issue("bench")
+            Gateway(admin).begin(session)
+            return token
         except GatewayError as error:
             if time.monotonic() > end:
                 raise click.ClickException(str(error)) from None
