@@ -47,11 +47,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         print(f"{datetime.now(UTC):%H:%M:%S} {text % values}", file=sys.stderr, flush=True)
 
-    def do_GET(self) -> None:
-        """Answer."""
-        self._serve()
-
-    do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = do_TRACE = do_GET  # noqa: N815
+    def __getattr__(self, name: str) -> Any:
+        """Every method there is: those that are not meant are refused as AgentAPI does."""
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
 
     def _serve(self) -> None:
         body = self._body()
