@@ -47,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         print(f"{datetime.now(UTC):%H:%M:%S} {text % values}", file=sys.stderr, flush=True)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - Python's own
         """Every method there is: those that are not meant are refused as AgentAPI does."""
         if name.startswith("do_"):
             return self._serve
