@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from orchestrator.gateway.asgi import GoneError, TooLargeError, header, read_body, refuse
 from orchestrator.gateway.book import Book
-from orchestrator.gateway.caps import warning
+from orchestrator.gateway.caps import Purses, warning
 from orchestrator.gateway.config import Config
-from orchestrator.gateway.ledger import RefusedError, Session
+from orchestrator.gateway.ledger import Ledger, RefusedError, Session
 from orchestrator.gateway.meter import ENCODINGS, Meter, estimate, meter
 from orchestrator.gateway.money import shown
 from orchestrator.gateway.prices import Price, UnpricedError, Usage, price
@@ -206,18 +206,21 @@ class Proxy:
         """Write down what the call did cost. Where that fails it stays reserved: never less."""
         cost, usage, note = call.outcome()
         caps, daily = self.config.hosts[session.host], self.config.daily
-        try:
-            await self.book.ask(lambda ledger: ledger.settle(call.number, cost, usage, note))
-            purses = await self.book.ask(lambda ledger: ledger.purses(session, caps, daily))
+
+        def write(ledger: Ledger) -> tuple[Purses, str]:
+            ledger.settle(call.number, cost, usage, note)
+            purses = ledger.purses(session, caps, daily)
             near = warning(purses, self.config.warn_percent)
-            first = await self.book.ask(lambda ledger: ledger.warn_once(session)) if near else False
-            if first:
-                log.warning("%s %s %s", session.host, session.id, near)
+            return purses, near if near and ledger.warn_once(session) else ""
+
+        try:
+            purses, near = await self.book.ask(write)
         except sqlite3.Error as error:
-            log.error(
-                "call %s is not settled, %s stay reserved: %s", call.number, shown(call.held), error
-            )
+            held = shown(call.held)
+            log.error("call %s is not settled, %s stay reserved: %s", call.number, held, error)
             return
+        if near:
+            log.warning("%s %s %s", session.host, session.id, near)
         total = shown(purses[0].spent.settled)
         log.info(
             "%s %s %s: %s in, %s out, %s, session %s%s",
