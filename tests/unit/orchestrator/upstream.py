@@ -38,6 +38,10 @@ def _event(kind: str, data: dict[str, Any]) -> bytes:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 256  # a hundred come at once
+
+
 class Upstream:
     """The server, and what it was asked."""
 
@@ -45,7 +49,7 @@ class Upstream:
         self.requests: list[dict[str, Any]] = []
         self.answers: list[bytes] = []
         handler = type("Handler", (_Handler,), {"upstream": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
