@@ -30,7 +30,9 @@ from tests.lab.runs import converge, fleet
 from tests.lab.secrecy import holding
 
 REMOTE = ("macbook1", "imac", "rpi1", "rpi2", "rpi3")
-CALL = 1.8  # dollars, of `usage=200000/50000` with the model that Claude Code takes
+# Dollars, of `usage=2000/90000` with the model that Claude Code takes. Of what comes out alone: were
+# the prompt said to be that long, Claude Code would make a summary of it and begin anew.
+CALL, USED = 1.81, [2000, 90_000]
 PI, MAC = "rpi1", "imac"
 
 
@@ -91,7 +93,7 @@ def test_a_loop_ends_within_one_call_of_its_cap(lab: Lab, name: str, cap: int, u
     begin(name)
     lab.anthropic.forget()
     at = "localhost" if name == ORCHESTRATOR else name
-    say(lab, at, f"loop usage={usage * 200_000}/{usage * 50_000}")
+    say(lab, at, f"loop usage=2000/{usage * 90_000}")
     until(lambda: spent(lab, name)["spent"] >= cap)
     said = answer(lab, at)
     found = spent(lab, name)
@@ -107,7 +109,7 @@ def test_a_loop_ends_within_one_call_of_its_cap(lab: Lab, name: str, cap: int, u
 
 def _five(lab: Lab, name: str, environment: str, seconds: int) -> None:
     """Root starts five of them, without the hooks that its user's settings would bring."""
-    prompt = shlex.quote("loop usage=200000/50000")
+    prompt = shlex.quote("loop usage=2000/90000")
     one = (
         f"cd /tmp && timeout {seconds} runuser -u claude-agent -- env HOME=/tmp/five.$n "
         f"SHELL=/bin/bash {environment} claude -p --dangerously-skip-permissions {prompt} "
@@ -153,7 +155,7 @@ def test_without_gate_and_gateway_there_would_be_no_end(lab: Lab) -> None:
     with _without_a_gate(lab, ORCHESTRATOR):
         _five(lab, ORCHESTRATOR, f"ANTHROPIC_BASE_URL={there} ANTHROPIC_API_KEY={key}", 15)
     lab.run(ORCHESTRATOR, "rm -rf /tmp/five.*")
-    calls = [one for one in lab.anthropic.requests() if one["used"] == [200_000, 50_000]]
+    calls = [one for one in lab.anthropic.requests() if one["used"] == USED]
     assert len(calls) * CALL > 5 + 5 * CALL
 
 
