@@ -30,7 +30,7 @@ from tests.lab.runs import converge, fleet
 from tests.lab.secrecy import holding
 
 REMOTE = ("macbook1", "imac", "rpi1", "rpi2", "rpi3")
-# Dollars, of `usage=2000/90000` with the model that Claude Code takes. Of what comes out alone: were
+# Dollars, of `usage=2000/90000` with the model that Claude Code takes. Of what comes out: were
 # the prompt said to be that long, Claude Code would make a summary of it and begin anew.
 CALL, USED = 1.81, [2000, 90_000]
 PI, MAC = "rpi1", "imac"
