@@ -32,7 +32,7 @@ class Verb(NamedTuple):
 VERBS: Mapping[str, Verb] = {
     "budget": Verb("fleet.commands.budget:budget", "Show what agents have spent of their caps."),
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),
-    "kill": Verb("fleet.commands.kill:kill", "Take agents' money away, at once."),
+    "kill": Verb("fleet.commands.kill:kill", "Revoke the sessions of agents, at once."),
     "lab": Verb("lab.cli:lab", "Start, look into and stop the lab: the fleet on one machine."),
     "new-session": Verb("fleet.commands.new_session:new_session", "Begin a new session on agents."),
     "pin": Verb(

@@ -22,15 +22,18 @@ async def gate(proxy: Proxy, scope: Scope, send: Send) -> None:
 
     May raise sqlite3.Error.
     """
+    event = parse_qs(scope["query_string"].decode("latin-1")).get("event", [""])[0]
     session = await proxy.session(scope)
     if session is None:
-        await refuse(send, UNKNOWN_TOKEN, "permission_error", UNKNOWN)
+        if event in EVENTS:  # in the hook's own language, so that the agent hears why
+            await answer(send, 200, words(event, UNKNOWN, ""))
+        else:
+            await refuse(send, UNKNOWN_TOKEN, "permission_error", UNKNOWN)
         return
     caps, daily = proxy.config.hosts[session.host], proxy.config.daily
     purses = await proxy.book.ask(lambda ledger: ledger.purses(session, caps, daily))
     reason = refusal(purses, 0, session.host)
     near = warning(purses, proxy.config.warn_percent)
-    event = parse_qs(scope["query_string"].decode("latin-1")).get("event", [""])[0]
     match scope["method"], scope["path"].removeprefix(PREFIX):
         case "GET", "left":
             await answer(send, 200, left(session, purses, near=bool(near), reason=reason))

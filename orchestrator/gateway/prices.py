@@ -86,6 +86,9 @@ def price(request: Mapping[str, object]) -> Price:
     name = tiers.get(model)
     if name is None:
         raise UnpricedError(f"the model {asked}")
+    for tool in _tools(request):
+        if tool.startswith("code_execution"):  # billed by time, which no answer tells
+            raise UnpricedError(f"the tool {tool}")
     geography = request.get("inference_geo")
     if geography not in (None, "us", "global"):
         raise UnpricedError(f"inference_geo {geography}")
@@ -97,6 +100,17 @@ def price(request: Mapping[str, object]) -> Price:
         web_search=_nanos(table["web_search"] * 1_000_000),
         times=table["us_only"] if geography == "us" else 1.0,
     )
+
+
+def _tools(request: Mapping[str, object]) -> list[str]:
+    """The kinds of tools that the API itself runs."""
+    tools = request.get("tools")
+    kinds = (
+        [tool.get("type") for tool in tools if isinstance(tool, dict)]
+        if isinstance(tools, list)
+        else []
+    )
+    return [kind for kind in kinds if isinstance(kind, str)]
 
 
 def _plain(model: str) -> str:

@@ -125,12 +125,12 @@ hosts:
 """,
     )
     assert found[0] == '3 hosts.a.host_key: unknown key; did you mean "host_keys"? known: ' + (
-        "tailnet, host_keys"
+        "tailnet, host_keys, dispatch_key"
     )
     assert found[1].startswith('3 hosts.a.tailnet.ipv4: "10.0.0.1" is not a tailnet address')
     assert found[2].startswith('4 hosts.b.tailnet.ipv6: "fe80::1" is not a tailnet address')
     assert found[3].startswith("5 hosts.c.host_keys[0]:")
-    assert "is not a host key; a host's public key without comment" in found[4]
+    assert "is not an SSH key; a public key without comment" in found[4]
     assert found[5].startswith("6 hosts.d.tailnet.ipv4: 100.64.0.1 is b's already")
     assert len(found) == 6
 

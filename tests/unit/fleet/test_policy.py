@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.doors import Who, doors
+from fleet.doors import Door, Who, doors
 from fleet.kinds import MAC_ROLES
 from fleet.model import Addresses, Fleet, Host, Operator, Role, load_fleet
 from fleet.policy import GROUP, STRANGERS, Policy, policy
@@ -64,11 +64,11 @@ FLEETS = {
 every_fleet = pytest.mark.parametrize("fleet", FLEETS.values(), ids=FLEETS)
 
 
-def may(fleet: Fleet, src: Host, who: Who) -> bool:
+def may(fleet: Fleet, src: Host, door: Door) -> bool:
     """Whether the doors let a host through in the tailnet."""
-    if who is Who.ORCHESTRATOR:
+    if door.who is Who.ORCHESTRATOR or door.dispatch:
         return src == fleet.orchestrator
-    return who is not Who.ANYWHERE
+    return door.who is not Who.ANYWHERE
 
 
 def judge(fleet: Fleet, tailnet: Tailnet) -> None:
@@ -82,7 +82,7 @@ def judge(fleet: Fleet, tailnet: Tailnet) -> None:
             door = theirs.get(port)
             assert tailnet.reaches(GUEST, host.name, port) == set()
             comers = {
-                other.name: door is not None and may(fleet, other, door.who)
+                other.name: door is not None and may(fleet, other, door)
                 for other in fleet.hosts
                 if other != host  # what a host says to itself does not go through the tailnet
             }

@@ -271,6 +271,10 @@ def test_what_is_free_goes_through(gateway: Running, upstream: Upstream) -> None
         ({"model": "claude-opus-5-5", "speed": "ludicrous"}, "with speed ludicrous"),
         ({"model": "claude-opus-5-5", "inference_geo": "moon"}, "inference_geo moon"),
         ({"model": None}, "the model None"),
+        (
+            {"model": "claude-opus-5-5", "tools": [{"type": "code_execution_20260120"}]},
+            "the tool code_execution_20260120",
+        ),
     ],
 )
 def test_what_has_no_price_is_refused_by_name(
@@ -448,6 +452,7 @@ def test_the_gate_lets_go_on_then_warns_then_stops(gateway: Running) -> None:
     assert ask(gateway, token, "PreToolUse")["continue"] is False
     assert "$5.11 of its $5.00" in ask(gateway, token, "PostToolUse")["stopReason"]
     assert ask(gateway, token, "UserPromptSubmit")["decision"] == "block"
+    assert "none of a session" in ask(gateway, "revoked", "PreToolUse")["stopReason"]
 
 
 def test_what_is_left(gateway: Running) -> None:
