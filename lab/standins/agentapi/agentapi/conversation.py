@@ -101,7 +101,7 @@ class Conversation:
         if prompts and new and re.match(r"^[\u276f>]\s", new[0]):
             new = new[1:]  # the echo of what was said; its further lines are indented
             rest = " ".join(prompts[-1]["content"].split())
-            while new and new[0].strip() and " ".join(new[0].split()) in rest:
+            while new and new[0].startswith("  ") and " ".join(new[0].split()) in rest:
                 new = new[1:]
         return "\n".join(new).strip("\n")
 
