@@ -9,9 +9,11 @@ from types import ModuleType
 import pytest
 
 from fleet import target
+from fleet.lock import ArtifactsLock
 from fleet.model import Fleet
 from fleet.problems import FleetError, WrongUsageError
 from fleet.target import load_target
+from lab.overlay import Overlay
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +34,9 @@ def test_without_fleet_file_it_is_the_repositorys(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_lab_replaces_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def overlay(fleet: Fleet) -> tuple[Fleet, Path, Path]:
-        there = tmp_path / "known_hosts", tmp_path / "lock"
-        return fleet.model_copy(update={"name": "lab"}), *there
+    def overlay(fleet: Fleet) -> Overlay:
+        played = fleet.model_copy(update={"name": "lab"})
+        return Overlay(played, tmp_path / "known_hosts", tmp_path / "lock", ArtifactsLock())
 
     module = ModuleType("lab.overlay")
     module.overlay = overlay  # type: ignore[attr-defined]
@@ -42,6 +44,7 @@ def test_the_lab_replaces_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("FLEET_TARGET", "lab")
     found = load_target()
     assert (found.name, found.fleet.name) == ("lab", "lab")
+    assert found.artifacts == ArtifactsLock()
     assert (found.known_hosts, found.lock_file) == (tmp_path / "known_hosts", tmp_path / "lock")
     assert load_target("real").fleet.name == "small"
 

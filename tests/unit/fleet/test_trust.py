@@ -13,8 +13,9 @@ import pytest
 from fleet import cli
 from fleet.commands import trust
 from fleet.hostkeys import fingerprint
-from fleet.lock import LockedHost, LockedTailnet, read_fleet_lock, write_fleet_lock
+from fleet.lock import ArtifactsLock, LockedHost, LockedTailnet, read_fleet_lock, write_fleet_lock
 from fleet.model import Fleet
+from lab.overlay import Overlay
 
 Capture = pytest.CaptureFixture[str]
 
@@ -182,8 +183,8 @@ def test_an_unknown_host(capsys: Capture) -> None:
 
 
 def test_a_lab_pins_its_own(lock: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    def overlay(fleet: Fleet) -> tuple[Fleet, Path, Path]:
-        return fleet, Path("/known_hosts"), Path("/fleet.lock.yaml")
+    def overlay(fleet: Fleet) -> Overlay:
+        return Overlay(fleet, Path("/known_hosts"), Path("/fleet.lock.yaml"), ArtifactsLock())
 
     monkeypatch.setattr("fleet.target._overlay", overlay)
     assert cli.main(["--lab", "trust", "berry", "--yes"]) == 0
