@@ -3,6 +3,7 @@
 This is the only seam between the lab and reality.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from lab.remote import USER, public_key
 from lab.spec import lab_hosts
 
 NOBODY = Operator(name="lab", login="lab@example.com", ssh_keys=("",))  # where the fleet names none
-PAYING = ("anthropic_api_key", "claude_subscription_token")  # never a real one in a lab
+PAYING = ("anthropic_api_key", "claude_subscription_token")  # never a real one in a lab, but for
+OWN_SECRETS = "FLEET_LAB_OWN_SECRETS"  # environment: those of the fleet file, which a test states
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,10 @@ def overlay(fleet: Fleet, lab_name: str | None = None) -> Overlay:
         }
         hosts.append(host.model_copy(update={"addresses": addresses, "ssh": ssh, **told}))
     operators = tuple(_operators(fleet, place))
-    secrets = {name: place_ for name, place_ in fleet.secrets.items() if name not in PAYING}
-    secrets |= {
-        "tailscale_auth_key": f"file:{place.auth_key}",
-        "anthropic_api_key": f"file:{place.anthropic_key}",
-    }
+    secrets = {**fleet.secrets, "tailscale_auth_key": f"file:{place.auth_key}"}
+    if not os.environ.get(OWN_SECRETS):
+        others = {name: where for name, where in secrets.items() if name not in PAYING}
+        secrets = {**others, "anthropic_api_key": f"file:{place.anthropic_key}"}
     more = {
         "hosts": tuple(hosts),
         "operators": operators,

@@ -16,6 +16,7 @@ from fleet.lock import read_artifacts_lock
 from fleet.ssh import as_root, route
 from fleet.target import ROOT, Target, artifacts_file
 from lab.api import Lab
+from lab.overlay import OWN_SECRETS
 from operations.artifacts import SEAL
 from tests.lab.runs import SHORT_WINDOW_S, Run, converge, fleet
 from tests.lab.secrecy import holding, watch_processes
@@ -167,7 +168,10 @@ def test_no_host_opens_another(lab: Lab) -> None:
                 assert "Permission denied" in done.stderr, done.stderr
 
 
-def test_a_secret_is_in_exactly_the_file_meant(lab: Lab, file: Path, tmp_path: Path) -> None:
+def test_a_secret_is_in_exactly_the_file_meant(
+    lab: Lab, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OWN_SECRETS, "yes")
     source = tmp_path / "source"
     source.write_text(CANARY + "\n")
     source.chmod(0o600)
@@ -183,8 +187,7 @@ def test_a_secret_is_in_exactly_the_file_meant(lab: Lab, file: Path, tmp_path: P
         watcher.join()
     assert run.code == 0, run.output
     path = "/etc/agentfleet/secrets/anthropic_api_key"
-    (changed,) = run.changes["arch-orchestrator"][-1:]
-    assert changed == f"file {path}: create"
+    assert run.changes == {"arch-orchestrator": _taken(path)}
     for one in (dry, run):
         assert CANARY not in one.output + str(one.changes)
     assert seen == []
@@ -194,20 +197,30 @@ def test_a_secret_is_in_exactly_the_file_meant(lab: Lab, file: Path, tmp_path: P
     assert state == f"400 root\n{CANARY}\n"
     assert converge(fleet_file=file).changes == {}
     _rotates(lab, file, source, path)
-    assert converge().code == 0  # fleet.yaml itself states no secret: the file leaves
-    assert lab.run("arch-orchestrator", f"ls {path}", check=False).returncode
+    monkeypatch.delenv(OWN_SECRETS)
+    assert converge().code == 0
+    assert lab.run("arch-orchestrator", f"cat {path}").stdout == f"{lab.anthropic.key}\n"
+
+
+def _taken(path: str) -> list[str]:
+    """What a new key comes to: its file, and that the gateway reads it."""
+    return [
+        f"file {path}: content",
+        f"service agentfleet-gateway.service: restart: {path} changed",
+    ]
 
 
 def _rotates(lab: Lab, file: Path, source: Path, path: str) -> None:
     source.write_text(f"{CANARY}-rotated\n")
     run = converge(fleet_file=file)
-    assert run.changes == {"arch-orchestrator": [f"file {path}: content"]}
+    assert run.changes == {"arch-orchestrator": _taken(path)}
     assert lab.run("arch-orchestrator", f"cat {path}").stdout == f"{CANARY}-rotated\n"
 
 
 def test_a_secret_that_is_missing_stops_its_host_before_anything_changes(
-    lab: Lab, file: Path
+    lab: Lab, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(OWN_SECRETS, "yes")
     text = file.read_text().replace("cores: ", "max_jobs: 1\n    cores: ")
     file.write_text(f"{text}\nsecrets: {{anthropic_api_key: 'env:AGENTFLEET_NO_SUCH'}}\n")
     run = converge("--limit", "arch-orchestrator", "--limit", "rpi1", fleet_file=file)
@@ -216,6 +229,7 @@ def test_a_secret_that_is_missing_stops_its_host_before_anything_changes(
     assert "export AGENTFLEET_NO_SUCH=" in run.output
     assert "Traceback" not in run.output
     assert set(run.changes) == {"rpi1"}, "the others carry on"
+    monkeypatch.delenv(OWN_SECRETS)
     assert converge("--limit", "rpi1").code == 0
 
 
