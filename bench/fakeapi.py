@@ -35,10 +35,12 @@ async def fake_api(answer: Callable[[], Iterable[bytes]], pause_s: float) -> Asy
 async def _respond(pieces: Iterable[bytes], pause_s: float, writer: asyncio.StreamWriter) -> None:
     lines = ["HTTP/1.1 200 OK", "content-type: text/event-stream; charset=utf-8"]
     writer.write("\r\n".join([*lines, "transfer-encoding: chunked", "", ""]).encode())
-    for piece in pieces:
-        await asyncio.sleep(pause_s)
+    coming = iter(pieces)
+    await asyncio.sleep(pause_s)
+    while (piece := next(coming, None)) is not None:  # made when it is sent: it may state the time
         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         await writer.drain()
+        await asyncio.sleep(pause_s)
     writer.write(b"0\r\n\r\n")
     await writer.drain()
 
