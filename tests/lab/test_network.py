@@ -224,7 +224,7 @@ class Guarded:
     def active(self) -> bool:
         """Whether it runs itself: a Mac's launcher that waits for the wall does not count."""
         if self.lab.fleet.host(self.host).is_mac:
-            seen = f"ps -A -o command | grep -v grep | grep -q '/{self.name} server'"
+            seen = f"ps -A -o command | grep -q '^[^ ]*python3 .*/{self.name} server'"
         else:
             seen = f"systemctl is-active agentfleet-{self.name}"
         return not self.lab.run(self.host, seen, check=False).returncode
