@@ -332,8 +332,9 @@ def test_a_wall_that_cannot_stand_takes_everything_down(lab: Lab) -> None:
         lab.run(one.host, f"cp -p {rules} /tmp/right; echo nonsense >{rules}")
         _flush(lab, one.host)
         one.until("stopped")
-        assert one.shut, one.host
+        one.until("shut")  # an agent takes seconds to end
         time.sleep(5)
+        assert one.shut, one.host
         assert one.stopped, one.host
         lab.run(one.host, f"cp -p /tmp/right {rules}")
         one.until("active")
