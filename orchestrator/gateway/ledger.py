@@ -206,6 +206,8 @@ class Ledger:
         """Hold back what a call may cost and return its number. Raises RefusedError over a cap."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
+            if self._is_revoked(session):  # since its token was read
+                raise RefusedError("budget: this session was revoked")
             if reason := refusal(self.purses(session, caps, fleet_daily), estimate, session.host):
                 raise RefusedError(reason)
             done = self._db.execute(
@@ -218,6 +220,10 @@ class Ledger:
             raise
         self._db.execute("COMMIT")
         return int(done.lastrowid or 0)
+
+    def _is_revoked(self, session: Session) -> bool:
+        which = "SELECT 1 FROM sessions WHERE id = ? AND state = ?"
+        return self._db.execute(which, (session.id, REVOKED)).fetchone() is not None
 
     def settle(self, call: int, cost: int, usage: Usage, note: str = "") -> None:
         """Put what the call did cost in the place of what was reserved."""

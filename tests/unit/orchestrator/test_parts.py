@@ -241,6 +241,15 @@ def test_a_refusal_leaves_nothing_behind(ledger: Ledger) -> None:
     assert ledger.spent_by(session).spent == Spent(120, 0)
 
 
+def test_a_session_that_is_revoked_meanwhile_pays_nothing_more(ledger: Ledger) -> None:
+    """Its token was good when the call began to arrive."""
+    session = ledger.issue("rpi1", CAPS.session).session
+    ledger.revoke(session.id)
+    with pytest.raises(RefusedError, match="was revoked"):
+        ledger.reserve(session, "m", 1, CAPS, None)
+    assert ledger.spent_by(session).spent == Spent()
+
+
 def test_each_day_begins_with_nothing_spent(tmp_path: Path) -> None:
     day = ["2026-01-01"]
     ledger = Ledger(tmp_path / "l", today=lambda: day[0])
