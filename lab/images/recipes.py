@@ -155,14 +155,24 @@ def _raspios() -> tuple[Layer, ...]:
         "base",
         arch="arm64",
         packages=(essential("arm64"), *BASE, "nftables:amd64"),
-        steps=("base.sh", "raspios.sh"),
+        steps=("base.sh",),
         foreign=("amd64",),
         toolbelt=_base(),
         megabytes=350,
     )
     pool = tuple(name for name in listed(IMAGES / "pool.txt") if name != "nftables")
     stack = (_compilers(base), base)
-    return (*_repository(stack, pool), *_extra("raspios", stack), *stack)
+    foreign = (*_repository(stack, pool), *_extra("raspios", stack), *stack)
+    native = Layer(
+        "native",
+        arch="arm64",
+        below=foreign,
+        steps=("native.sh",),
+        foreign=base.foreign,
+        toolbelt=base.toolbelt,
+        megabytes=100,
+    )
+    return (native, *foreign)
 
 
 def _arch() -> tuple[Layer, ...]:
