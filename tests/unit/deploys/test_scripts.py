@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -218,3 +218,37 @@ def test_sshd_settings_are_refused_where_nobody_reads_them(
 def test_sshd_settings_are_refused_when_sshd_does(sshd_check: Script) -> None:
     sshd_check.env["SSHD"] = "255"
     assert sshd_check.run()[0] == 255
+
+
+# logs
+
+
+def test_a_log_goes_on_after_it_was_rotated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line opens the file anew, and the daemon's process is still the one that was started."""
+    log = tmp_path / "d.log"
+    body = "echo $$; echo first; read -r _ <go; echo second >&2; read -r _ <go; printf third"
+    helper = script(tmp_path, HOSTS["mac"], "with-log", SHELLS["bash"])
+    (tmp_path / "go").unlink(missing_ok=True)
+    os.mkfifo(tmp_path / "go")
+    monkeypatch.chdir(tmp_path)
+    process = helper.start(str(log), "sh", "-c", body)
+    _await(lambda: log.exists() and "first" in log.read_text())
+    assert log.read_text().split() == [str(process.pid), "first"]
+    log.rename(tmp_path / "d.log.0")
+    (tmp_path / "go").write_text("\n")
+    _await(lambda: log.exists() and "second" in log.read_text())
+    (tmp_path / "go").write_text("\n")
+    assert process.wait(10) == 0
+    _await(lambda: "third" in log.read_text())
+    assert log.read_text() == "second\nthird\n"
+    assert list((tmp_path / "run").iterdir()) == [], "the pipe has no name any more"
+    assert log.stat().st_mode & 0o007 == 0
+
+
+def _await(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.02)

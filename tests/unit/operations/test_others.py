@@ -280,3 +280,41 @@ def test_an_empty_manifest_leaves_too(real_host: RealHost) -> None:
     assert change
     assert change.says == ("capability cap: gone",)
     assert real_host.run(change).returncode == 0
+
+
+# what waits for something, what must be there
+
+
+def test_a_setting_that_counts_later_is_pending_and_not_written_again(real_host: RealHost) -> None:
+    store = real_host.root / "store"
+    one = Setting(
+        "limits",
+        "on",
+        f"cat '{store}'",
+        f"echo later >'{store}'",
+        complaint="reboot",
+        later="later",
+    )
+    change = settings.plan((one,), FakeHost().value("limits", "off").look)
+    assert change
+    assert change.says == ("limits: off → on",)
+    assert real_host.run(change).returncode == 0
+    change = settings.plan((one,), FakeHost().value("limits", "later").look)
+    assert change
+    assert (change.says, change.script, change.pending) == ((), "", ("limits: reboot",))
+    assert settings.plan((one,), FakeHost().value("limits", "on").look) is None
+
+
+def test_a_mac_that_cannot_have_what_it_needs_is_refused() -> None:
+    with pytest.raises(RefusedError, match="it needs jq, and this Mac has neither Homebrew nor"):
+        packages.plan((Package("git"), Package("jq", required=True)), FakeHost(mac=True).look)
+
+
+def test_an_account_that_may_log_in_has_a_shell() -> None:
+    one = User("ctl", home="/var/ctl", login_shell="/bin/sh")
+    for mac, nobody in ((True, "/usr/bin/false"), (False, "/usr/sbin/nologin")):
+        host = FakeHost(mac=mac).user("ctl", there=False)
+        change = users.plan((one,), host.context(), host.look)
+        assert change
+        assert "/bin/sh" in change.script
+        assert nobody not in change.script

@@ -247,3 +247,27 @@ def test_a_service_that_may_be_absent(installed: bool) -> None:
     clock = RunningService("systemd-timesyncd.service", unless_absent=True)
     host = FakeHost().service(clock.name, loaded=installed)
     assert bool(plan(host, clock)) is installed
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (GOOD, "disable, stop, since it is off in fleet.yaml"),
+        ({"loaded": True, "enabled": True}, "disable, since it is off in fleet.yaml"),
+        ({"loaded": True, "running": True}, "stop, since it is off in fleet.yaml"),
+        ({"loaded": True}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_is_off_neither_starts_nor_runs(state: dict[str, Any], says: str) -> None:
+    """However its inputs are, and however busy it is: it was turned off by its owner's word."""
+    off = RunningService(
+        SERVICE.name, inputs=SERVICE.inputs, policy=RestartPolicy.WHEN_IDLE, busy="true", off=True
+    )
+    change = plan(linux().service(SERVICE.name, **state, busy=True), off)
+    if not says:
+        assert change is None
+        return
+    assert change is not None
+    assert change.says == (f"service {SERVICE.name}: {says}",)
+    assert change.script.endswith(f"\nrest {SERVICE.name}")
