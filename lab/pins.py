@@ -14,7 +14,7 @@ import tarfile
 from functools import cache
 from pathlib import Path
 
-from fleet.cache import kept
+from fleet.cache import kept, scratch
 from fleet.lock import ArtifactsLock, Pin, PinnedArtifact, Source, read_artifacts_lock
 from fleet.target import artifacts_file
 from lab.paths import STANDINS
@@ -63,15 +63,15 @@ def claude_archive(note: str = "") -> bytes:
 def _pin(content: bytes, name: str) -> Pin:
     digest = hashlib.sha256(content).hexdigest()
     file = kept(digest)
-    if not file.exists():
-        keep(file, content)
+    if not file.is_file() or file.read_bytes() != content:
+        _keep(file, content)
     source = Source(origin=ORIGIN, url=f"https://lab.invalid/{name}")  # never asked: it is here
     return Pin(sources=(source,), sha256=digest, size=len(content), vouched=())
 
 
-def keep(file: Path, content: bytes) -> None:
-    """Put content into the cache, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.lab-part")
-    part.write_bytes(content)
-    part.replace(file)
+def _keep(file: Path, content: bytes) -> None:
+    """Put content into the cache, whole or not at all; several labs may do so at once."""
+    with scratch() as folder:
+        part = folder / file.name
+        part.write_bytes(content)
+        part.replace(file)

@@ -27,7 +27,10 @@ class LabAnthropic:
         return self.place.anthropic_key.read_text().strip()
 
     def requests(self) -> list[dict[str, Any]]:
-        """Every call that was answered, the oldest first: path, model, prompt, usage, host."""
+        """Every message that was answered, the oldest first.
+
+        `time`, `from` (an address), `model`, `prompt`, `used` (tokens in, out), `session`.
+        """
         file = self.place.anthropic / REQUESTS
         lines = file.read_text().splitlines() if file.exists() else []
         return [json.loads(line) for line in lines]
@@ -55,8 +58,9 @@ class LabAnthropic:
 
     def _answers(self) -> bool:
         """Whether one runs, made of this code."""
+        straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with urllib.request.urlopen(self.place.anthropic_url + VERSION_PATH, timeout=2) as said:  # noqa: S310
+            with straight.open(self.place.anthropic_url + VERSION_PATH, timeout=2) as said:
                 return bool(said.read().decode() == code_version())
         except OSError:
             return False

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -118,7 +119,7 @@ def message(
 ) -> dict[str, Any]:
     """A message object of the API."""
     return {
-        "id": "msg_lab",
+        "id": f"msg_lab{uuid.uuid4().hex}",
         "type": "message",
         "role": "assistant",
         "model": model,
@@ -142,7 +143,8 @@ def _block(answer: Reply, *, empty: bool = False) -> dict[str, Any]:
     if not answer.command:
         return {"type": "text", "text": "" if empty else answer.words}
     said = {} if empty else {"command": answer.command}
-    return {"type": "tool_use", "id": "toolu_lab", "name": "Bash", "input": said}
+    name = f"toolu_lab{uuid.uuid4().hex}"
+    return {"type": "tool_use", "id": name, "name": "Bash", "input": said}
 
 
 def _reason(answer: Reply) -> str:

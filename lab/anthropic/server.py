@@ -1,8 +1,9 @@
 """The Messages API of one lab: a web server on this machine's address in the lab's LAN.
 
 It covers what Claude Code and the gateway ask: /v1/messages, streamed or not, compressed when that
-is asked for; counting tokens; the list of models. It checks the key, and nothing of the request's
-form; it thinks, caches and searches nothing, and no answer is ever refused for being too long.
+is asked for; counting tokens, roughly; an empty list of models. It checks the key, and of a request
+nothing but that it is an object; it thinks, caches and searches nothing, knows no limits of rate or
+length, and takes no bearer token as a subscription has.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import sys
 import threading
 import time
 import zlib
@@ -21,6 +23,7 @@ from lab.anthropic import replies
 
 CONFIG, REQUESTS = "config.json", "requests.jsonl"
 VERSION_PATH = "/lab/version"
+MODELS_PATH = "/v1/models"
 MODELS = {"data": [], "has_more": False, "first_id": None, "last_id": None}
 
 
@@ -35,13 +38,22 @@ def serve(folder: Path) -> None:
     config = json.loads((folder / CONFIG).read_text())
     key = (folder / "key").read_text().strip()
     handler = type("Handler", (_Handler,), {"folder": folder, "key": key, "lock": threading.Lock()})
-    server = ThreadingHTTPServer((config["address"], config["port"]), handler)
-    server.daemon_threads = True
-    server.serve_forever()
+    _Server((config["address"], config["port"]), handler).serve_forever()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # many agents may come at once
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as there
+        """Log what went wrong, but for a caller that is gone: sessions are killed in mid-stream."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a stream's pieces go out as they come
     folder: Path
     key: str
     lock: threading.Lock
@@ -58,7 +70,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == VERSION_PATH:
             self._answer(200, code_version().encode())
         elif self._allowed():
-            self._json(200, MODELS)
+            if self.path.partition("?")[0] == MODELS_PATH:
+                self._json(200, MODELS)
+            else:
+                self._error(404, "not_found_error", f"the lab has no {self.path}")
 
     def do_POST(self) -> None:
         """A call."""
@@ -68,7 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             request = json.loads(body)
         except ValueError:
-            self._error(400, "invalid_request_error", "the body is no JSON")
+            request = None
+        if not isinstance(request, dict):
+            self._error(400, "invalid_request_error", "the body is no JSON object")
             return
         path = self.path.partition("?")[0]
         if path == "/v1/messages/count_tokens":

@@ -14,6 +14,7 @@ import pytest
 from fleet.lock import FleetLock, LockedHost, LockedTailnet, write_fleet_lock
 from fleet.model import load_fleet
 from lab import cgroups, machine, network
+from lab.anthropic.process import CGROUP
 from lab.api import Lab
 from lab.errors import LabError
 from tests.lab.joining import install, join, until
@@ -223,6 +224,30 @@ def test_a_snapshot_has_the_tailnet_and_what_runs_learned_in_it(it: Lab) -> None
     until(lambda: it.tailnet.nodes() == nodes)
     assert it.tailnet.auth_key.read_text() == key
     assert it.fleet.host("boss").addresses.tailnet == nodes[0].ipv4
+
+
+def test_the_api_answers_on_the_lan_and_comes_back_with_its_key(it: Lab) -> None:
+    it.up(["boss"])
+    url, key = f"{it.place.anthropic_url}/v1/messages", it.anthropic.key
+    body = json.dumps({"messages": [{"role": "user", "content": "say it"}]})
+
+    def ask(paid_with: str) -> str:
+        return it.run("boss", f"curl -sS -H 'x-api-key: {paid_with}' -d '{body}' {url}").stdout
+
+    assert "authentication_error" in ask("another")
+    assert json.loads(ask(key))["content"][0]["text"] == "it"
+    assert it.place.anthropic_key.stat().st_mode & 0o777 == 0o600
+    (first,) = cgroups.processes(cgroups.find(it.place, CGROUP))
+    it.up(["boss"])
+    left_alone = cgroups.processes(cgroups.find(it.place, CGROUP))
+    assert left_alone == {first}
+    os.kill(first, signal.SIGKILL)
+    it.up(["boss"])
+    assert json.loads(ask(key))["content"][0]["text"] == "it"
+    it.down()
+    assert leftovers(it) == []
+    assert it.anthropic.key == key
+    assert [one["prompt"] for one in it.anthropic.requests()] == ["say it", "say it"]
 
 
 def test_an_unknown_snapshot_is_named_with_those_that_exist(it: Lab) -> None:

@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -314,45 +315,61 @@ def _flush(lab: Lab, name: str) -> None:
         lab.run(name, "nft flush ruleset")
 
 
+def on_all(lab: Lab, check: Callable[[Lab, Guarded], None]) -> None:
+    """The same on each of them at once: most of it is waiting."""
+    with ThreadPoolExecutor(len(HOSTS)) as pool:
+        for _ in pool.map(partial(check, lab), guards(lab)):
+            pass
+
+
+def _flushed(lab: Lab, one: Guarded) -> None:
+    one.until("active")
+    assert one.shut, one.host
+    _flush(lab, one.host)
+    flushed = time.monotonic()
+    one.until("shut")
+    time.sleep(max(0.0, 15 - (time.monotonic() - flushed)))  # past the watcher's next look
+    one.until("active")
+    assert one.shut, one.host
+
+
 def test_a_wall_that_is_flushed_is_back_soon(lab: Lab) -> None:
-    for one in guards(lab):
-        one.until("active")
-        assert one.shut, one.host
-        _flush(lab, one.host)
-        flushed = time.monotonic()
-        one.until("shut")
-        time.sleep(max(0.0, 15 - (time.monotonic() - flushed)))  # past the watcher's next look
-        one.until("active")
-        assert one.shut, one.host
+    on_all(lab, _flushed)
     limits = [word for name in HOSTS for word in ("--limit", name)]
     assert converge(*limits).changes == {}
 
 
+def _broken(lab: Lab, one: Guarded) -> None:
+    mac = lab.fleet.host(one.host).is_mac
+    rules = "/etc/agentfleet/wall.pf" if mac else "/etc/agentfleet/wall.nft"
+    lab.run(one.host, f"cp -p {rules} /tmp/right; echo nonsense >{rules}")
+    _flush(lab, one.host)
+    one.until("stopped")
+    assert one.shut, one.host
+    time.sleep(5)
+    assert one.stopped, one.host
+    lab.run(one.host, f"cp -p /tmp/right {rules}")
+    one.until("active")
+    assert one.shut, one.host
+
+
 def test_a_wall_that_cannot_stand_takes_everything_down(lab: Lab) -> None:
     """Fails closed: without rules no service that needs them runs, and it comes back with them."""
-    for one in guards(lab):
-        mac = lab.fleet.host(one.host).is_mac
-        rules = "/etc/agentfleet/wall.pf" if mac else "/etc/agentfleet/wall.nft"
-        lab.run(one.host, f"cp -p {rules} /tmp/right; echo nonsense >{rules}")
-        _flush(lab, one.host)
-        one.until("stopped")
-        assert one.shut, one.host
-        time.sleep(5)
-        assert one.stopped, one.host
-        lab.run(one.host, f"cp -p /tmp/right {rules}")
-        one.until("active")
-        assert one.shut, one.host
+    on_all(lab, _broken)
 
 
 def test_no_stranger_gets_in_while_a_host_boots(lab: Lab) -> None:
-    for one in guards(lab):
-        found: list[float] = []
-        with watched(_lan(lab, one.host), one.port, found):
+    found: dict[str, list[float]] = {name: [] for name in HOSTS}
+    with ExitStack() as watchers:
+        for one in guards(lab):
+            place = _lan(lab, one.host)
+            watchers.enter_context(watched(place, one.port, found[one.host]))
             lab.poweroff(one.host)
-            lab.poweron(one.host)
+        lab.up(HOSTS)
+        for one in guards(lab):
             one.until("active", 90)
-            time.sleep(3)
-        assert found == [], one.host
+        time.sleep(3)
+    assert found == {name: [] for name in HOSTS}
 
 
 SHUT_OUT = ("rpi1", "windows-laptop", "imac")
