@@ -155,9 +155,11 @@ def test_down_cleans_up_after_a_kill_half_way(it: Lab, command: Command, seconds
 
 def test_an_interrupted_up_ends_with_130_and_can_be_repeated(it: Lab, command: Command) -> None:
     with command.start("up") as process:
-        time.sleep(1.5)
+        assert process.stderr
+        begun = process.stderr.readline()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
+    assert "starting" in begun
     assert process.returncode == 130, err
     assert "Traceback" not in err
     it.up()
