@@ -36,16 +36,22 @@ bootstrap() {
 
 # Under emulation every program of a maintainer script costs half a second. So the foreign root
 # borrows the native versions of its programs while packages are configured.
-# dpkg, apt and ldconfig stay foreign: they know their architecture.
 toolbelt() {
   mkdir -p "$ROOT/usr/lib/x86_64-linux-gnu" "$ROOT/usr/lib64"
   mount --bind "$TOOLBELT/usr/lib/x86_64-linux-gnu" "$ROOT/usr/lib/x86_64-linux-gnu"
   mount --bind "$TOOLBELT/usr/lib64" "$ROOT/usr/lib64"
-  (cd "$TOOLBELT" && find usr/bin usr/sbin -type f) | while read -r f; do
-    case $f in */dpkg|*/dpkg-query|*/apt*|*/ldconfig*|*/ld.so|*/systemd*|*/systemctl) continue;; esac
-    if [ -f "$ROOT/$f" ] && [ ! -L "$ROOT/$f" ] && is_elf "$ROOT/$f" && is_elf "$TOOLBELT/$f"; then
-      mount --bind "$TOOLBELT/$f" "$ROOT/$f"
-    fi
+  twins usr/bin usr/sbin | while read -r f; do
+    case $f in */systemd* | */systemctl) continue ;; esac
+    mount --bind "$TOOLBELT/$f" "$ROOT/$f"
+  done
+}
+
+# twins DIRECTORY…: the programs there that the foreign root and the native one both have, without
+# those that know their architecture.
+twins() {
+  (cd "$TOOLBELT" && find "$@" -type f) | while read -r f; do
+    case ${f##*/} in dpkg | dpkg-query | apt* | ldconfig* | ld.so) continue ;; esac
+    if [ -f "$ROOT/$f" ] && [ ! -L "$ROOT/$f" ] && is_elf "$ROOT/$f" && is_elf "$TOOLBELT/$f"; then echo "$f"; fi
   done
 }
 is_elf() { [ "$(head -c4 "$1" | tail -c3)" = ELF ]; }
