@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from fleet.doors import Door, Who, doors
 from fleet.model import Fleet, Host
 from fleet.policy import policy
@@ -25,6 +27,7 @@ SCAN = Path(__file__).with_name("scan.py")
 STRAY = 9999  # a port that is in no table
 NETWORKS = ("lan4", "lan6", "tailnet4", "tailnet6")
 CLOSED_AGAIN_S = 30
+BOOTED_S = 60
 
 
 def _exec(lab: Lab, host: str) -> list[str]:
@@ -130,6 +133,23 @@ def policy_lets_in(fleet: Fleet, knock: Knock) -> bool:
     if door.who is Who.ANYWHERE:
         return persons or (door.dispatch and knock.source == fleet.orchestrator.name)
     return door.who is not Who.ORCHESTRATOR or knock.source == fleet.orchestrator.name
+
+
+STANDS = """
+/usr/local/libexec/agentfleet/wall standing && ! grep nowhere /var/run/agentfleet/wall.interface
+"""
+
+
+def _stands(lab: Lab, name: str) -> bool:
+    """Whether the host's wall is in force, and knows the tailnet's interface."""
+    return lab.run(name, STANDS, check=False).returncode == 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _booted(lab: Lab) -> None:
+    """A host that was brought back answers SSH before it has started all that it starts."""
+    for host in lab.fleet.hosts:
+        _until(partial(_stands, lab, host.name), BOOTED_S)
 
 
 def _differences(found: dict[Knock, bool], expected: dict[Knock, bool]) -> list[str]:
