@@ -16,6 +16,7 @@ NAME = "gateway"
 LOOPBACK = "127.0.0.1"  # until the tailnet address is known, nobody is served
 STATE = "/var/lib/agentfleet-gateway"
 RUN = "agentfleet-gateway"  # below /run
+PYTHON = Package("python3", {Manager.PACMAN: "python"})
 TIGHTER = {
     "MemoryDenyWriteExecute": "yes",
     "PrivateDevices": "yes",
@@ -37,11 +38,11 @@ def resources(view: HostView) -> Resources:
         return Resources()
     role = view.settings
     account = User(role.gateway_user, home=STATE, comment="meters what agents spend")
-    program = File(program_path(view), orchestrator_bundle(), "orchestrator")
+    program = program_file(view)
     config = _config(view)
     files, running = daemon(view, _service(view, program, config))
     return Resources(
-        packages=(Package("python3", {Manager.PACMAN: "python"}),),
+        packages=(PYTHON,),
         users=(orchestrator_account(view), account),
         directories=(Directory(STATE, mode="0700", owner=account.name, group=account.name),),
         files=(program, config, *files),
@@ -64,6 +65,11 @@ def url(view: HostView) -> str:
     boss = view.fleet.orchestrator
     port = settings_for(boss.role.value).gateway_port
     return f"http://{boss.addresses.tailnet or LOOPBACK}:{port}"
+
+
+def program_file(view: HostView) -> File:
+    """All of them; each capability that runs one brings the file."""
+    return File(program_path(view), orchestrator_bundle(), "orchestrator")
 
 
 def program_path(view: HostView) -> str:
