@@ -13,6 +13,7 @@ from rich.table import Table
 from fleet import cluster, orchestrator
 from fleet.cluster import Node
 from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.model import Fleet
 from fleet.problems import FleetError, WrongUsageError
 from fleet.target import Target
 
@@ -21,11 +22,15 @@ ERROR, CHANGES = 1, 2  # exit codes; CHANGES: somebody is blocked
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker: `node` as the scheduler lists it, `blocked` as the quarantine does."""
+    """A worker: `node` as the scheduler lists it, `blocked` as the quarantine does.
+
+    `stranger` says what does not fit: a daemon calls itself what it likes.
+    """
 
     name: str
     node: Node | None = None
     blocked: dict[str, Any] | None = None
+    stranger: str = ""
 
 
 @click.command()
@@ -77,13 +82,23 @@ def look(target: Target) -> tuple[tuple[Worker, ...], list[str]]:
         kept_out = orchestrator.blocked(target)
     except FleetError as error:
         faults.append(str(error))
-    # A daemon chooses its name: two may have the same, and each is shown.
-    found = [Worker(node.name, node) for node in nodes if node.port]
     by_name = {one["worker"]: one for one in kept_out}
+    found = [
+        Worker(node.name, node, by_name.get(node.name), stranger(target.fleet, node))
+        for node in nodes
+        if node.port
+    ]
     here = {one.name for one in found}
-    found = [Worker(one.name, one.node, by_name.get(one.name)) for one in found]
     found += [Worker(name, None, one) for name, one in by_name.items() if name not in here]
     return tuple(sorted(found, key=lambda one: one.name)), faults
+
+
+def stranger(fleet: Fleet, node: Node) -> str:
+    """Why a node is not the host of the fleet that it says it is; empty when it is."""
+    host = next((one for one in fleet.hosts if one.name == node.name), None)
+    if host is None:
+        return "is not in fleet.yaml"
+    return "" if node.address == host.addresses.tailnet else f"is not at {node.address}"
 
 
 def reason(blocked: dict[str, Any]) -> str:
@@ -107,17 +122,33 @@ def _show(found: tuple[Worker, ...], faults: list[str]) -> None:
     for one in found:
         node = one.node
         table.add_row(
-            escape(one.name),
-            escape(node.address) if node else "-",
-            escape(node.platform) if node else "-",
+            _plain(one.name),
+            _plain(node.address) if node else "-",
+            _plain(node.platform) if node else "-",
             f"{node.jobs}/{node.max_jobs}" if node else "-",
-            "[red]blocked[/]" if one.blocked else "takes jobs",
-            escape(reason(one.blocked)) if one.blocked else "",
+            _state(one),
+            _plain(_why(one)),
         )
     out = console()
     out.print(table)
     for fault in faults:
         out.print(f"  {fault}", markup=False)
+
+
+def _state(one: Worker) -> str:
+    if one.blocked:
+        return "[red]blocked[/]"
+    return "[yellow]stranger[/]" if one.stranger else "takes jobs"
+
+
+def _why(one: Worker) -> str:
+    said = (one.stranger, reason(one.blocked) if one.blocked else "")
+    return "; ".join(word for word in said if word)
+
+
+def _plain(text: str) -> str:
+    """Foreign text, with nothing in it that the table or a terminal would obey."""
+    return escape("".join(one if one.isprintable() else "?" for one in text))
 
 
 def _unblock(target: Target, host: str, *, yes: bool, as_json: bool) -> int:
