@@ -28,7 +28,7 @@ class Admin:
         return Starlette(
             routes=[
                 Route("/blocked", self.blocked, methods=["GET"]),
-                Route("/blocked/{worker}", self.unblock, methods=["DELETE"]),
+                Route("/blocked/{worker:path}", self.unblock, methods=["DELETE"]),
             ]
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socketserver
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 GREETING = (
@@ -42,6 +43,10 @@ class Scheduler:
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
+                with suppress(ConnectionError):  # who goes without a farewell
+                    self.talk()
+
+            def talk(self) -> None:
                 if scheduler.mute:
                     self.rfile.read()  # until the other side has enough
                     return

@@ -243,7 +243,7 @@ def test_a_report_is_one_line_of_the_journal(quarantine: Running) -> None:
     assert len(line) < 48 << 10, "the journal would break it in two"
     assert '\\"quoted\\"' in line
     (kept,) = quarantine.blocked()["berry"]["reports"]
-    assert kept["source"] == 'x.c WARNING boss is blocked: ?[31m?? "quoted"'
+    assert kept["source"] == 'x.c WARNING boss is blocked: ?[31m? ? "quoted"'
     assert len(kept["compiler"]) == 200
 
 
