@@ -46,10 +46,10 @@ def workers(session: Session, unblock: str | None, yes: bool, as_json: bool) -> 
     host compiles its own jobs itself.
 
     \b
-    fleet workers                       who compiles, who is blocked
-    fleet workers --json                the same, for programs
-    fleet workers --unblock rpi2        shows why it is blocked, asks, lets it in again
-    fleet workers --unblock rpi2 --yes  does not ask
+    fleet workers                        who compiles, who is blocked
+    fleet workers --json                 the same, for programs
+    fleet workers --unblock berry        shows why it is blocked, asks, lets it in again
+    fleet workers --unblock berry --yes  does not ask
 
     Exit code: 0 nobody is blocked, or HOST was let in; 2 a worker is blocked; 1 the scheduler or
     the quarantine does not answer, or HOST is not blocked.

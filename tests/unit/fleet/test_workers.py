@@ -1,4 +1,4 @@
-"""`fleet workers`: what the scheduler and the quarantine say, put together; letting one in again."""
+"""`fleet workers`: what scheduler and quarantine say, put together; letting one in again."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from deploys import quarantine
 from fleet import cli, cluster, orchestrator
 from fleet.cluster import Node
-from fleet.commands import workers
 from fleet.model import Fleet, load_fleet
 from fleet.problems import FleetError
 from fleet.ssh import Answer
@@ -40,7 +40,7 @@ def block(**differing: Any) -> dict[str, Any]:
 def said(monkeypatch: pytest.MonkeyPatch, fleet_file: Path) -> Callable[..., list[Any]]:
     """What scheduler and orchestrator say; what the orchestrator was asked."""
     text = fleet_file.read_text()
-    for number, name in enumerate(("boss", "mac", "berry"), start=1):
+    for number in (1, 2, 3):  # boss, mac, berry
         lan = f"{{lan: 10.0.0.{number}}}"
         text = text.replace(lan, f"{{lan: 10.0.0.{number}, tailnet: 100.64.0.{number}}}")
     fleet_file.write_text(text)
@@ -147,10 +147,10 @@ def test_letting_in_asks_first(said: Any, capsys: Capture, monkeypatch: pytest.M
     def confirm(text: str, **_: Any) -> bool:
         assert text == "Let berry compile for others again?"
         if not next(answers):
-            raise workers.click.Abort
+            raise click.Abort
         return True
 
-    monkeypatch.setattr(workers.click, "confirm", confirm)
+    monkeypatch.setattr(click, "confirm", confirm)
     assert cli.main(["workers", "--unblock", "berry"]) == 130
     assert ("unblock", "berry") not in seen
     assert cli.main(["workers", "--unblock", "berry"]) == 0
