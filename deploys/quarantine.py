@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deploys import gateway
+from deploys.base import orchestrator_program
 from deploys.icecream import UNKNOWN_ADDRESS
 from deploys.keys import orchestrator_account
 from facts.look import Look
@@ -18,18 +19,17 @@ RUN = "agentfleet-quarantine"  # below /run
 
 
 def resources(view: HostView) -> Resources:
-    """On the orchestrator: the program, its configuration and its daemon."""
+    """On the orchestrator: its configuration and its daemon."""
     if view.host != view.fleet.orchestrator:
         return Resources()
     account = User(view.settings.quarantine_user, home=STATE, comment="keeps bad workers out")
-    program = gateway.program_file(view)
     config = _config(view)
-    files, running = daemon(view, _service(view, program, config))
+    files, running = daemon(view, _service(view, config))
     return Resources(
         packages=(gateway.PYTHON,),
         users=(orchestrator_account(view), account),
         directories=(Directory(STATE, mode="0700", owner=account.name, group=account.name),),
-        files=(program, config, *files),
+        files=(config, *files),
         services=(running,),
     )
 
@@ -83,8 +83,8 @@ def _known(host: Host) -> dict[str, object]:
     return {"addresses": [place for place in places if place], "worker": is_worker(host)}
 
 
-def _service(view: HostView, program: File, config: File) -> Service:
-    role = view.settings
+def _service(view: HostView, config: File) -> Service:
+    role, program = view.settings, orchestrator_program(view)
     return Service(
         name=NAME,
         description="keeps workers that returned a wrong object out of the compile cluster",

@@ -7,6 +7,7 @@ import shlex
 from typing import Any
 
 from deploys import gateway, quarantine
+from deploys.base import orchestrator_program
 from fleet.plan import view_of
 from fleet.problems import FleetError
 from fleet.ssh import Answer, as_root, route
@@ -63,7 +64,7 @@ def _run(target: Target, arguments: tuple[str, ...], timeout_s: float) -> Answer
     command = shlex.join(
         (
             *("sudo", "-n", "-u", view.settings.orchestrator_user, "--"),
-            *("/usr/bin/python3", "-IB", gateway.program_path(view)),
+            *("/usr/bin/python3", "-IB", orchestrator_program(view).path),
             *(arguments[:1]),
             *("--config", _config_path(view, arguments[0])),
             *(arguments[1:]),

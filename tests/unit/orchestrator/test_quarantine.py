@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from fleet.bundle import orchestrator_bundle
 from fleet.target import ROOT
 from orchestrator.client import Quarantine, QuarantineError
 from orchestrator.quarantine import keeper, reports
@@ -44,6 +45,7 @@ class Running:
 
     def __init__(self, path: Path, scheduler: Scheduler) -> None:
         self.path, self.port, self.config = path, free_port(), path / "quarantine.json"
+        self.command = [sys.executable, "-c", START]
         self.configure(scheduler=scheduler)
         self.process: subprocess.Popen[str] | None = None
         self.start()
@@ -62,7 +64,7 @@ class Running:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", START, "quarantine", str(self.config)],
+            [*self.command, "quarantine", str(self.config)],
             env={"PATH": "/usr/bin:/bin"},
             stderr=(self.path / "log").open("a"),
             text=True,
@@ -418,6 +420,15 @@ def test_the_commands_of_the_orchestrator(quarantine: Running) -> None:
     assert "is not blocked" in done.stderr
     quarantine.kill(signal.SIGTERM)
     assert "the quarantine does not answer" in run("blocked").stderr
+
+
+def test_it_runs_from_the_bundle_alone(quarantine: Running) -> None:
+    quarantine.kill(signal.SIGTERM)
+    program = quarantine.path / "orchestrator.pyz"
+    program.write_bytes(orchestrator_bundle())
+    quarantine.command = [sys.executable, "-IB", str(program)]
+    quarantine.start()
+    assert quarantine.report().text == "berry is blocked\n"
 
 
 def test_what_keeps_it_from_starting(tmp_path: Path, scheduler: Scheduler) -> None:
