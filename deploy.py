@@ -15,6 +15,7 @@ from deploys import (
     icecream,
     keys,
     operators,
+    quarantine,
     secrets,
     sources,
     tailscale,
@@ -36,4 +37,5 @@ converge(claude_code)
 converge(agentapi)
 converge(dispatch)
 converge(icecream)
+converge(quarantine)
 take_leave()

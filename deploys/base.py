@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleet.bundle import orchestrator_bundle
 from fleet.learned import HOST_KEY, public_key
 from fleet.model import Os
 from fleet.resources import Directory, File, Manager, Package, Resources, RunningService, Setting
@@ -27,6 +28,7 @@ def resources(view: HostView) -> Resources:
             view.script("stamp", "services/stamp.sh.j2"),
             view.script("with-interface", "services/with-interface.sh.j2"),
             *((view.script("with-log", "services/with-log.sh.j2"),) if mac else ()),
+            *((orchestrator_program(view),) if view.host == view.fleet.orchestrator else ()),
             _sshd(view),
             *(() if mac else _linux_files(view)),
         ),
@@ -37,6 +39,12 @@ def resources(view: HostView) -> Resources:
         readings=(public_key(HOST_KEY, "/etc/ssh/ssh_host_ed25519_key.pub"),),
         services=() if mac else _linux_services(view),
     )
+
+
+def orchestrator_program(view: HostView) -> File:
+    """The orchestrator's own programs in one file, of which several capabilities run one."""
+    path = f"{view.settings.libexec_dir}/orchestrator.pyz"
+    return File(path, orchestrator_bundle(), "orchestrator")
 
 
 def _packages(view: HostView) -> tuple[Package, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from deploys.base import orchestrator_program
 from deploys.keys import orchestrator_account
 from facts.look import Look
-from fleet.bundle import orchestrator_bundle
 from fleet.daemons import daemon
 from fleet.model import Host
 from fleet.resources import Directory, File, Manager, Package, Resources, Service, User
@@ -16,6 +16,7 @@ NAME = "gateway"
 LOOPBACK = "127.0.0.1"  # until the tailnet address is known, nobody is served
 STATE = "/var/lib/agentfleet-gateway"
 RUN = "agentfleet-gateway"  # below /run
+PYTHON = Package("python3", {Manager.PACMAN: "python"})
 TIGHTER = {
     "MemoryDenyWriteExecute": "yes",
     "PrivateDevices": "yes",
@@ -32,19 +33,18 @@ NO_KEY = (
 
 
 def resources(view: HostView) -> Resources:
-    """On the orchestrator: the program, its configuration and its daemon."""
+    """On the orchestrator: its configuration and its daemon."""
     if view.host != view.fleet.orchestrator:
         return Resources()
     role = view.settings
     account = User(role.gateway_user, home=STATE, comment="meters what agents spend")
-    program = File(program_path(view), orchestrator_bundle(), "orchestrator")
     config = _config(view)
-    files, running = daemon(view, _service(view, program, config))
+    files, running = daemon(view, _service(view, config))
     return Resources(
-        packages=(Package("python3", {Manager.PACMAN: "python"}),),
+        packages=(PYTHON,),
         users=(orchestrator_account(view), account),
         directories=(Directory(STATE, mode="0700", owner=account.name, group=account.name),),
-        files=(program, config, *files),
+        files=(config, *files),
         services=(running,),
     )
 
@@ -64,11 +64,6 @@ def url(view: HostView) -> str:
     boss = view.fleet.orchestrator
     port = settings_for(boss.role.value).gateway_port
     return f"http://{boss.addresses.tailnet or LOOPBACK}:{port}"
-
-
-def program_path(view: HostView) -> str:
-    """The orchestrator's own programs, in one file."""
-    return f"{view.settings.libexec_dir}/orchestrator.pyz"
 
 
 def config_path(view: HostView) -> str:
@@ -106,8 +101,8 @@ def _caps(host: Host) -> dict[str, object]:
     }
 
 
-def _service(view: HostView, program: File, config: File) -> Service:
-    role = view.settings
+def _service(view: HostView, config: File) -> Service:
+    role, program = view.settings, orchestrator_program(view)
     key = _key(view) or KEYS[0]
     secret = f"{role.config_dir}/secrets/{key}"
     return Service(

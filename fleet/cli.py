@@ -45,6 +45,9 @@ VERBS: Mapping[str, Verb] = {
     "status": Verb("fleet.commands.status:status", "Look at every host: what runs, what differs."),
     "trust": Verb("fleet.commands.trust:trust", "Pin the SSH host keys of hosts."),
     "validate": Verb("fleet.commands.validate:validate", "Check fleet.yaml and the lock files."),
+    "workers": Verb(
+        "fleet.commands.workers:workers", "Show the compile cluster; let a worker in again."
+    ),
 }
 
 

@@ -59,5 +59,6 @@ def doors(fleet: Fleet, host: Host) -> tuple[Door, ...]:
             Door("page", role.orchestrator_port, Who.TAILNET, operators=True),
             Door("artifacts", role.artifacts_port, Who.TAILNET),
             Door("gateway", role.gateway_port, Who.FLEET),
+            Door("quarantine", role.quarantine_port, Who.FLEET),
         ]
     return tuple(sorted(found, key=lambda door: door.port))

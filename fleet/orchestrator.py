@@ -6,11 +6,13 @@ import json
 import shlex
 from typing import Any
 
-from deploys import gateway
+from deploys import gateway, quarantine
+from deploys.base import orchestrator_program
 from fleet.plan import view_of
 from fleet.problems import FleetError
 from fleet.ssh import Answer, as_root, route
 from fleet.target import Target
+from fleet.view import HostView
 
 ANSWER_S = 30.0
 SESSION_S = 240.0  # for each host: its agent is stopped, its home put away, and started anew
@@ -43,15 +45,28 @@ def begin_session(target: Target, host: str) -> str:
     return ""
 
 
+def blocked(target: Target) -> tuple[dict[str, Any], ...]:
+    """The workers that the quarantine keeps out, as orchestrator/quarantine/reports.py lists them.
+
+    Raises FleetError.
+    """
+    return tuple(ask(target, "blocked")["blocked"])
+
+
+def _config_path(view: HostView, verb: str) -> str:
+    quarantined = verb in ("blocked", "unblock")
+    return quarantine.config_path(view) if quarantined else gateway.config_path(view)
+
+
 def _run(target: Target, arguments: tuple[str, ...], timeout_s: float) -> Answer:
-    """As the account that may talk to the gateway and to agents, and may do nothing else."""
+    """As the account that may talk to the services and to agents, and may do nothing else."""
     view = view_of(target, target.fleet.orchestrator.name)
     command = shlex.join(
         (
             *("sudo", "-n", "-u", view.settings.orchestrator_user, "--"),
-            *("/usr/bin/python3", "-IB", gateway.program_path(view)),
+            *("/usr/bin/python3", "-IB", orchestrator_program(view).path),
             *(arguments[:1]),
-            *("--config", gateway.config_path(view)),
+            *("--config", _config_path(view, arguments[0])),
             *(arguments[1:]),
         )
     )

@@ -25,7 +25,7 @@ SCHEDULING = "icecream"  # the capability that the scheduler belongs to
 # Capability → what cannot be without it, and why.
 NEEDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "firewall": (
-        ("artifacts", "gateway", "agentapi", "icecream"),
+        ("artifacts", "gateway", "agentapi", "icecream", "quarantine"),
         "services without a password stand behind the firewall",
     ),
     "secrets": (("gateway",), "the gateway pays with one of the secrets"),

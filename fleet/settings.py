@@ -47,6 +47,8 @@ class Settings(BaseModel):
     gateway_port: int
     gateway_user: str
     gateway_warn_percent: Annotated[int, Field(gt=0, lt=100)]
+    quarantine_port: int
+    quarantine_user: str
     orchestrator_port: int
     orchestrator_user: str
     orchestrator_home: str

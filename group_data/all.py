@@ -17,6 +17,7 @@ capabilities = (
     "agentapi",
     "dispatch",
     "icecream",
+    "quarantine",
 )
 reserved_cores = 0  # cores that compile jobs from elsewhere never get
 
@@ -65,6 +66,10 @@ agent_memory_max = "50%"
 gateway_port = 8082
 gateway_user = "agentfleet-gateway"
 gateway_warn_percent = 80  # of a cap; from there on an agent is told
+
+# quarantine: keeps reported workers out of the compile cluster
+quarantine_port = 8083
+quarantine_user = "agentfleet-quarantine"
 
 # Claude Code
 claude_settings = "/etc/claude-code/managed-settings.json"  # where it looks, and no user may write

@@ -1,17 +1,19 @@
-"""The orchestrator's programs by name: the gateway itself, and what talks to it."""
+"""The orchestrator's programs by name: its services, and what talks to them."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator import sessions
-from orchestrator.client import Gateway, GatewayError
-from orchestrator.gateway.config import Config, ConfigError, read_config
+from orchestrator.client import Gateway, GatewayError, Quarantine, ServiceError
+from orchestrator.errors import ConfigError
+from orchestrator.gateway.config import Config, read_config
+from orchestrator.quarantine import config as quarantine
 from orchestrator.sessions import AgentError, Agents
 
 ERROR, USAGE, INTERRUPTED = 1, 64, 130
@@ -24,9 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return 0 if end.code == 0 else USAGE
     try:
-        config = read_config(asked.config)
-        return int(asked.run(asked, config))
-    except (ConfigError, GatewayError, AgentError) as error:
+        return int(asked.run(asked, asked.read(asked.config)))
+    except (ConfigError, ServiceError, AgentError) as error:
         print(error, file=sys.stderr)
         return ERROR
     except KeyboardInterrupt:
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     gateway = verbs.add_parser("gateway", help="meter what agents ask the API, until told to end")
     gateway.add_argument("config", type=Path, help="gateway.json")
-    gateway.set_defaults(run=_gateway)
+    gateway.set_defaults(run=_gateway, read=read_config)
     budget = _client(verbs, "budget", _budget, "what agents have spent")
     budget.add_argument("--days", type=int, default=1)
     kill = _client(verbs, "kill", _kill, "revoke the sessions of hosts, at once")
@@ -47,13 +48,25 @@ def _parser() -> argparse.ArgumentParser:
     session = _client(verbs, "session", _session, "begin new sessions")
     session.add_argument("what", choices=["new"])
     session.add_argument("hosts", nargs="+", metavar="HOST")
+    keeper = verbs.add_parser("quarantine", help="keep reported workers out, until told to end")
+    keeper.add_argument("config", type=Path, help="quarantine.json")
+    keeper.set_defaults(run=_quarantine, read=quarantine.read_config)
+    _client(verbs, "blocked", _blocked, "which workers are blocked", quarantine.read_config)
+    unblock = _client(verbs, "unblock", _unblock, "let a worker in again", quarantine.read_config)
+    unblock.add_argument("worker", metavar="HOST")
     return parser
 
 
-def _client(verbs: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text)
-    parser.add_argument("--config", type=Path, required=True, help="gateway.json")
-    parser.set_defaults(run=run)
+def _client(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[..., int],
+    text: str,
+    read: Callable[[Path], object] = read_config,
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=text)
+    parser.add_argument("--config", type=Path, required=True, help="what its service reads")
+    parser.set_defaults(run=run, read=read)
     return parser
 
 
@@ -86,6 +99,20 @@ def _session(asked: argparse.Namespace, config: Config) -> int:
             print(error, file=sys.stderr)
     _say({"begun": begun, "failed": failed})
     return ERROR if failed else 0
+
+
+def _quarantine(asked: argparse.Namespace, config: quarantine.Config) -> int:
+    from orchestrator.quarantine.serve import serve  # the others need no server
+
+    return serve(config)
+
+
+def _blocked(asked: argparse.Namespace, config: quarantine.Config) -> int:
+    return _say(Quarantine(config.socket).blocked())
+
+
+def _unblock(asked: argparse.Namespace, config: quarantine.Config) -> int:
+    return _say(Quarantine(config.socket).unblock(asked.worker))
 
 
 def _say(found: dict[str, Any]) -> int:

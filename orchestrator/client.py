@@ -1,30 +1,57 @@
-"""Talks to the gateway through its socket."""
+"""Talks to the orchestrator's services, each through its socket."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 TIMEOUT_S = 20.0
 
 
-class GatewayError(Exception):
-    """The gateway cannot be asked, or says no; the text says why."""
+class ServiceError(Exception):
+    """A service cannot be asked, or says no; the text says why."""
 
 
-class Gateway:
-    """The gateway's admin door. All methods raise GatewayError."""
+class GatewayError(ServiceError):
+    """The gateway's."""
+
+
+class QuarantineError(ServiceError):
+    """The quarantine's."""
+
+
+class _Service:
+    name: str
+    error: type[ServiceError]
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
         self._client = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(socket)),
-            base_url="http://gateway",
+            base_url=f"http://{self.name}",
             timeout=TIMEOUT_S,
             trust_env=False,
         )
+
+    def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's
+        try:
+            response = self._client.request(method, path, **more)
+            said: dict[str, Any] = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            words = f"the {self.name} does not answer at {self._socket}: {error}"
+            raise self.error(f"{words}; see journalctl -u agentfleet-{self.name}") from None
+        if response.is_error:
+            raise self.error(str(said.get("error", response.status_code)))
+        return said
+
+
+class Gateway(_Service):
+    """The gateway's admin door. All methods raise GatewayError."""
+
+    name, error = "gateway", GatewayError
 
     def budget(self, days: int) -> dict[str, Any]:
         """What everybody has spent."""
@@ -47,13 +74,16 @@ class Gateway:
         """The session is over."""
         self._ask("DELETE", f"/sessions/{session}")
 
-    def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's
-        try:
-            response = self._client.request(method, path, **more)
-            said: dict[str, Any] = response.json()
-        except (httpx.HTTPError, ValueError) as error:
-            words = f"the gateway does not answer at {self._socket}: {error}"
-            raise GatewayError(f"{words}; see journalctl -u agentfleet-gateway") from None
-        if response.is_error:
-            raise GatewayError(str(said.get("error", response.status_code)))
-        return said
+
+class Quarantine(_Service):
+    """The quarantine's admin door. All methods raise QuarantineError."""
+
+    name, error = "quarantine", QuarantineError
+
+    def blocked(self) -> dict[str, Any]:
+        """Who is blocked, and why."""
+        return self._ask("GET", "/blocked")
+
+    def unblock(self, worker: str) -> dict[str, Any]:
+        """Let a worker in again."""
+        return self._ask("DELETE", f"/blocked/{quote(worker, safe='')}")

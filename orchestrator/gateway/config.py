@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.errors import ConfigError
 from orchestrator.gateway.money import micros
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the text says why."""
 
 
 @dataclass(frozen=True)

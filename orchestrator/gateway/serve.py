@@ -1,34 +1,29 @@
-"""The gateway's process: two servers in one loop, and an end in good order."""
+"""The gateway's process: what agents reach, and what may tell it to end their sessions."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-import signal
-import socket
 import sqlite3
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from orchestrator.errors import ConfigError
 from orchestrator.gateway.admin import Admin
 from orchestrator.gateway.asgi import refuse
 from orchestrator.gateway.book import Book
-from orchestrator.gateway.config import Config, ConfigError
+from orchestrator.gateway.config import Config
 from orchestrator.gateway.gate import PREFIX, gate
 from orchestrator.gateway.proxy import NO_LEDGER, Flights, Proxy
+from orchestrator.serving import serve_doors, tcp_door, unix_door
 
 log = logging.getLogger("gateway")
-FAREWELL_S = 5  # for answers under way when it is told to end
 SILENCE_S = 600.0  # the API may think for minutes before it says a word
 CONNECT_S = 10.0
-SOCKET_MODE = 0o660
 
 
 def serve(config: Config) -> int:
@@ -65,18 +60,15 @@ async def _serve(config: Config, book: Book, key: str) -> None:
     flights = Flights()
     async with _client() as client:
         proxy = Proxy(config, book, client, key, flights)
-        doors = ((_tcp(config), agents(proxy)), (_unix(config), Admin(config, book, flights).app()))
-        servers = [_Server(app) for _, app in doors]
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _end, servers)
+        doors = (
+            (tcp_door(config.listen, config.port), agents(proxy)),
+            (unix_door(config.socket), Admin(config, book, flights).app()),
+        )
         log.info(
             "listening on %s port %s, paying at %s", config.listen, config.port, config.upstream
         )
         try:
-            async with asyncio.TaskGroup() as group:
-                for server, (door, _) in zip(servers, doors, strict=True):
-                    group.create_task(server.serve(sockets=[door]))
+            await serve_doors(doors)
         finally:
             config.socket.unlink(missing_ok=True)
 
@@ -109,58 +101,3 @@ def agents(proxy: Proxy) -> ASGIApp:
             await refuse(send, NO_LEDGER, "api_error", "budget: the ledger cannot be read")
 
     return app
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to whoever runs several of them."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                access_log=False,
-                log_config=None,
-                log_level="warning",
-                lifespan="off",
-                server_header=False,
-                date_header=False,
-                timeout_graceful_shutdown=FAREWELL_S,
-                ws="none",
-            )
-        )
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
-def _end(servers: list[_Server]) -> None:
-    for server in servers:
-        server.should_exit = True
-
-
-def _tcp(config: Config) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.listen else socket.AF_INET
-    door = socket.socket(family, socket.SOCK_STREAM)
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        door.bind((config.listen, config.port))
-    except OSError as error:
-        raise ConfigError(f"{config.listen} port {config.port}: {error.strerror}") from None
-    return door
-
-
-def _unix(config: Config) -> socket.socket:
-    """Never open to more than its group, not even for a moment."""
-    config.socket.unlink(missing_ok=True)
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        door.bind(str(config.socket))
-    except OSError as error:
-        raise ConfigError(f"{config.socket}: {error.strerror}") from None
-    finally:
-        os.umask(before)
-    config.socket.chmod(SOCKET_MODE)
-    return door

@@ -94,8 +94,12 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "icecream: files",
         "icecream: builds",
         "icecream: services",
+        "quarantine: packages",
+        "quarantine: users",
+        "quarantine: files",
+        "quarantine: services",
     ]
-    orchestrators = ("keys: ", "secrets: ", "artifacts: ", "gateway: ")
+    orchestrators = ("keys: ", "secrets: ", "artifacts: ", "gateway: ", "quarantine: ")
     built = ("icecream: builds", "icecream: users")
     mine = steps("arch-orchestrator")
     others = [step for step in mine if not step.startswith((*orchestrators, *built))]

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.errors import ConfigError
 from orchestrator.gateway.caps import Purse, Spent, refusal, warning
-from orchestrator.gateway.config import Caps, ConfigError, read_config
+from orchestrator.gateway.config import Caps, read_config
 from orchestrator.gateway.ledger import Ledger, RefusedError
 from orchestrator.gateway.meter import OUTPUT_HELD_BACK, estimate, meter
 from orchestrator.gateway.money import MICROS, micros, shown

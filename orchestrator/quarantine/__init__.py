@@ -1,0 +1,1 @@
+"""The quarantine: keeps workers that returned a wrong object out of the compile cluster."""
