@@ -15,6 +15,7 @@ from deploys import (
     icecream,
     keys,
     operators,
+    relay,
     secrets,
     sources,
     tailscale,
@@ -30,6 +31,7 @@ converge(firewall)
 converge(operators)
 converge(secrets)
 converge(artifacts)
+converge(relay)
 converge(gateway)
 converge(budget)
 converge(claude_code)

@@ -60,4 +60,6 @@ def doors(fleet: Fleet, host: Host) -> tuple[Door, ...]:
             Door("artifacts", role.artifacts_port, Who.TAILNET),
             Door("gateway", role.gateway_port, Who.FLEET),
         ]
+    if fleet.is_relay(host):
+        found.append(Door("relayed artifacts", role.artifacts_port, Who.FLEET))
     return tuple(sorted(found, key=lambda door: door.port))
