@@ -39,8 +39,10 @@ def text(resources: Resources, name: str) -> str:
 def downloads(name: str) -> set[str]:
     """What a host's own capabilities fetch, by digest."""
     own = [want for which, want in wanted(view(name)).items() if which not in SERVING]
-    sources = [source.artifact for want in own for source in (*want.builds, *want.programs)]
-    return {one.sha256 for one in (*sources, *(a for want in own for a in want.artifacts))}
+    builds = (build.artifact for want in own for build in want.builds)
+    programs = (program.artifact for want in own for program in want.programs)
+    plain = (one for want in own for one in want.artifacts)
+    return {one.sha256 for one in (*builds, *programs, *plain)}
 
 
 def test_a_relay_has_what_its_neighbours_fetch_and_no_more() -> None:

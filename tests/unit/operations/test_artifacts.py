@@ -202,7 +202,7 @@ def test_the_first_that_serves_is_the_only_one_asked(
 
 @pytest.mark.parametrize("earlier", [b"", CONTENT[:5000]], ids=["nothing", "a part"])
 @pytest.mark.parametrize("fault", ["down", "lacks it"])
-def test_a_relay_that_does_not_serve_leaves_it_to_the_next(  # noqa: PLR0913 - fixtures
+def test_a_relay_that_does_not_serve_leaves_it_to_the_next(
     real_host: RealHost,
     artifact: Artifact,
     relay: Server,
