@@ -166,8 +166,8 @@ def test_what_one_host_of_a_tag_offers_is_not_opened_on_the_others() -> None:
 
 def test_what_has_no_address_yet_is_left_out_and_named() -> None:
     both = "IPv4 and IPv6"
-    workstations = ("macbook2", "windows-desktop", "windows-laptop")
-    assert Policy(unlearned()).left_out == dict.fromkeys(workstations, both)
+    workstations, relay = ("macbook2", "windows-desktop", "windows-laptop"), "rpi3"
+    assert Policy(unlearned()).left_out == dict.fromkeys((*workstations, relay), both)
     assert Policy(FLEETS["workstation without IPv6"]).left_out == {"macbook2": "IPv6"}
     assert Policy(FLEETS["scheduler on a Pi that is not learned"]).left_out == {"rpi2": both}
     assert Policy(golden()).left_out == {}
