@@ -37,7 +37,7 @@ bench: $(VENV)/ready ## a run that changes nothing: ours, stock pyinfra, bare ss
 bench-gateway: $(VENV)/ready ## many streams at once: through the metering gateway, and direct
 	$(BIN)/python -m bench.gateway
 
-bench-distribution: $(VENV)/ready ## a file to every host over slow links: scp, ours, ours with a relay (root on Linux)
+bench-distribution: $(VENV)/ready ## a file to every host over slow links: scp, ours, with a relay; needs root on Linux
 	$(BIN)/python -m bench.distribution
 
 lock: $(VENV)/ready ## choose the versions of all Python packages anew
