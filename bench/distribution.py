@@ -8,23 +8,23 @@ Each way is a real one, its start included; what arrived is compared with its di
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bench.links import join, sent, shape
 from bench.noop import ROOT, pyinfra
 from fleet.cache import kept, scratch
-from fleet.model import load_fleet
+from fleet.model import Fleet, load_fleet
 from lab.api import Lab
 from lab.errors import LabError
 
@@ -144,12 +144,49 @@ def measure(lab: Lab, links: Links, sending: Payload, relayed: Path) -> list[Mea
     return found
 
 
-def show(links: Links, bound: float, found: list[Measured]) -> None:
+def show(report: Mapping[str, Any]) -> None:
     """Print what was measured over some links."""
-    click.echo(f"{links.title()}\n{'at least, as a star':30} {bound:6.1f} s")
-    for one in found:
-        crossed = "" if one.crossed is None else f"  {one.crossed:4.0f} MB between the sites"
-        click.echo(f"{one.way:30} {one.seconds:6.1f} s  {one.seconds / bound:5.2f} x{crossed}")
+    bound = report["bound_s"]
+    click.echo(f"{report['links']}\n{'at least, as a star':30} {bound:6.1f} s")
+    for one in report["ways"]:
+        crossed = one["crossed"]
+        over = "" if crossed is None else f"  {crossed:4.0f} MB between the sites"
+        click.echo(
+            f"{one['way']:30} {one['seconds']:6.1f} s  {one['seconds'] / bound:5.2f} x{over}"
+        )
+
+
+@contextmanager
+def running(fleet: Fleet) -> Iterator[Lab]:
+    """Have a new lab of these hosts for as long as the block lasts."""
+    lab = Lab(LAB_NAME, fleet)
+    lab.destroy()
+    try:
+        lab.up()
+        yield lab
+    finally:
+        lab.destroy()
+
+
+def compare(megabytes: int) -> Iterator[dict[str, Any]]:
+    """Measure every way over all links; yields their figures, links after links."""
+    fleet = load_fleet(FLEET)
+    far = sum(host.site == FAR for host in fleet.hosts)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        payload(megabytes) as sending,
+        running(fleet) as lab,
+    ):
+        relayed = Path(folder) / "fleet.yaml"
+        relayed.write_text(FLEET.read_text() + RELAY)
+        run_deploy(FLEET)
+        for links in SCENARIOS:
+            found = measure(lab, links, sending, relayed)
+            yield {
+                "links": links.title(),
+                "bound_s": links.bound(megabytes, len(fleet.hosts), far),
+                "ways": [vars(one) for one in found],
+            }
 
 
 @click.command()
@@ -157,33 +194,16 @@ def show(links: Links, bound: float, found: list[Measured]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def main(megabytes: int, as_json: bool) -> None:
     """Compare ways to bring one file to every host of a small lab with slow links."""
-    os.environ["FLEET_LAB"] = LAB_NAME
-    fleet = load_fleet(FLEET)
-    far = sum(host.site == FAR for host in fleet.hosts)
-    lab, report = Lab(LAB_NAME, fleet), []
-    with tempfile.TemporaryDirectory() as folder, payload(megabytes) as sending:
-        relayed = Path(folder) / "fleet.yaml"
-        relayed.write_text(FLEET.read_text() + RELAY)
-        try:
-            lab.destroy()
-            lab.up()
-            run_deploy(FLEET)
+    reports = []
+    try:
+        for report in compare(megabytes):
+            reports.append(report)
             if not as_json:
-                click.echo(f"{megabytes} MB to {len(fleet.hosts)} hosts, {far} of them far")
-            for links in SCENARIOS:
-                bound = links.bound(megabytes, len(fleet.hosts), far)
-                found = measure(lab, links, sending, relayed)
-                report.append(
-                    {"links": vars(links), "bound_s": bound, "ways": list(map(vars, found))}
-                )
-                if not as_json:
-                    show(links, bound, found)
-        except LabError as error:
-            raise click.ClickException(str(error)) from error
-        finally:
-            lab.destroy()
+                show(report)
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
     if as_json:
-        click.echo(json.dumps(report, indent=2))
+        click.echo(json.dumps(reports, indent=2))
 
 
 if __name__ == "__main__":
