@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: help demo test venv lint unit lab golden bench bench-gateway lock clean
+.PHONY: help demo test venv lint unit lab golden bench bench-gateway bench-distribution lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(VENV)/ready ## start the lab's nine hosts, converge them, check them, show them
 	@$(BIN)/python -m lab.demo
@@ -36,6 +36,9 @@ bench: $(VENV)/ready ## a run that changes nothing: ours, stock pyinfra, bare ss
 
 bench-gateway: $(VENV)/ready ## many streams at once: through the metering gateway, and direct
 	$(BIN)/python -m bench.gateway
+
+bench-distribution: $(VENV)/ready ## a file to every host over slow links: scp, ours, with a relay; needs root on Linux
+	$(BIN)/python -m bench.distribution
 
 lock: $(VENV)/ready ## choose the versions of all Python packages anew
 	$(BIN)/pip install --quiet pip-tools

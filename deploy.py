@@ -16,6 +16,7 @@ from deploys import (
     keys,
     operators,
     quarantine,
+    relay,
     secrets,
     sources,
     tailscale,
@@ -31,6 +32,7 @@ converge(firewall)
 converge(operators)
 converge(secrets)
 converge(artifacts)
+converge(relay)
 converge(gateway)
 converge(budget)
 converge(claude_code)

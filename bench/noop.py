@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,8 +44,11 @@ def floor(target: Target) -> None:
         list(pool.map(check, [host.name for host in target.fleet.hosts]))
 
 
-def pyinfra(deploy: str) -> dict[str, int]:
-    """A pyinfra run over the lab; returns the remote executions of each host."""
+def pyinfra(deploy: str, more: Mapping[str, str] | None = None) -> dict[str, int]:
+    """A pyinfra run over the lab; returns the remote executions of each host.
+
+    `more` goes into its environment.
+    """
     with tempfile.NamedTemporaryFile(suffix=".json") as counts:
         command = [
             sys.executable,
@@ -56,7 +59,7 @@ def pyinfra(deploy: str) -> dict[str, int]:
             deploy,
             "-y",
         ]
-        environment = {**os.environ, "FLEET_TARGET": LAB, "PYINFRA_PROGRESS": "off"}
+        environment = {**os.environ, "FLEET_TARGET": LAB, "PYINFRA_PROGRESS": "off", **(more or {})}
         run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
         if run.returncode:
             raise click.ClickException(f"{deploy} failed:\n{run.stderr.decode()[-2000:]}")

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from fleet.daemons import daemon
+from fleet.model import Host
 from fleet.plan import capability
 from fleet.resources import Artifact, Directory, Package, Resources, Service, User
 from fleet.view import HostView
 
 USER = "agentfleet-files"
 LOOPBACK = "127.0.0.1"  # until the tailnet address is known, nobody is served
+SERVING = ("artifacts", "relay")  # what they have is what the other capabilities download
 
 
 def resources(view: HostView) -> Resources:
     """On the orchestrator: everything that any host downloads, and a server for it."""
     if view.host != view.fleet.orchestrator:
         return Resources()
+    return served(view, view.fleet.hosts)
+
+
+def served(view: HostView, hosts: Iterable[Host]) -> Resources:
+    """Everything that these hosts download, kept on this one, and a server for it."""
     root = _root(view)
     files, running = daemon(view, _server(view, root))
     return Resources(
@@ -25,7 +32,7 @@ def resources(view: HostView) -> Resources:
         users=(User(USER, comment="serves pinned downloads"),),
         directories=(Directory(root),),
         files=files,
-        artifacts=tuple(sorted(set(_all(view)), key=lambda artifact: artifact.path)),
+        artifacts=tuple(sorted(set(_all(view, hosts)), key=lambda artifact: artifact.path)),
         services=(running,),
     )
 
@@ -34,12 +41,11 @@ def _root(view: HostView) -> str:
     return f"{view.settings.state_dir}/artifacts"
 
 
-def _all(view: HostView) -> Iterator[Artifact]:
-    """What any capability of any host downloads, at this host's paths."""
-    name = __name__.rpartition(".")[2]
-    for host in view.fleet.hosts:
+def _all(view: HostView, hosts: Iterable[Host]) -> Iterator[Artifact]:
+    """What any capability of these hosts downloads, at this host's paths."""
+    for host in hosts:
         other = HostView(view.fleet, host, view.artifacts)
-        for wanted in (c for c in other.capabilities if c != name):
+        for wanted in (c for c in other.capabilities if c not in SERVING):
             want = capability(wanted).resources(other)
             builds = (build.artifact for build in want.builds)
             programs = (program.artifact for program in want.programs)

@@ -19,7 +19,7 @@ from facts.look import Look, look
 from fleet import learned, orchestrator, secrets
 from fleet.cache import obtain
 from fleet.identity import mismatch
-from fleet.pins import mirror, pinned
+from fleet.pins import mirrors, pinned
 from fleet.plan import (
     Capability,
     HostOrder,
@@ -163,10 +163,10 @@ def _hear(name: str, seen: Look) -> tuple[learned.Learned, learned.Learned]:
 
 
 class _Depot:
-    """This machine's cache, and the orchestrator (operations.artifacts.Depot)."""
+    """This machine's cache, and who serves in the fleet (operations.artifacts.Depot)."""
 
-    def mirror(self, host: str) -> str:
-        return mirror(_view(host))
+    def mirrors(self, host: str) -> tuple[str, ...]:
+        return mirrors(_view(host))
 
     def obtain(self, artifact: Artifact) -> Path:
         return obtain(pinned(_view(host.name), artifact))

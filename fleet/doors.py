@@ -61,4 +61,6 @@ def doors(fleet: Fleet, host: Host) -> tuple[Door, ...]:
             Door("gateway", role.gateway_port, Who.FLEET),
             Door("quarantine", role.quarantine_port, Who.FLEET),
         ]
+    if fleet.is_relay(host):
+        found.append(Door("relayed artifacts", role.artifacts_port, Who.FLEET))
     return tuple(sorted(found, key=lambda door: door.port))

@@ -126,6 +126,7 @@ class Fleet(_Fixed):
     name: str
     hosts: tuple[Host, ...]
     scheduler: str  # name of the host that the compile scheduler runs on
+    relays: Mapping[str, str] = Field(default_factory=dict)  # site → host that serves downloads
     budgets: Mapping[Role, int | float]  # dollars an agent session may spend, by role
     daily_budget: int | float | None = None  # dollars all agents together may spend in a day
     anthropic_url: str = ANTHROPIC_URL
@@ -156,6 +157,15 @@ class Fleet(_Fixed):
     def scheduler_host(self) -> Host:
         """The host that the compile scheduler runs on."""
         return self.host(self.scheduler)
+
+    def relay(self, host: Host) -> Host | None:
+        """The neighbour that the host's downloads come through; None for the relay itself."""
+        name = self.relays.get(host.site, host.name)
+        return None if name == host.name else self.host(name)
+
+    def is_relay(self, host: Host) -> bool:
+        """Whether the host is the relay of its site."""
+        return self.relays.get(host.site) == host.name
 
 
 def load_fleet(path: Path, lock: Path | None = None) -> Fleet:
@@ -216,6 +226,7 @@ def _fleet(file: FleetFile, learned: FleetLock) -> Fleet:
         name=_sure(file.name),
         hosts=hosts,
         scheduler=file.scheduler or orchestrator,
+        relays=file.relays,
         budgets={role: _dollars(budget) for role, budget in file.budgets.items()},
         daily_budget=_some_dollars(file.daily_budgets.get("fleet")),
         anthropic_url=file.anthropic_url,

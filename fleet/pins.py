@@ -61,10 +61,15 @@ def pinned(view: HostView, wanted: Artifact) -> Pinned:
     raise FleetError.of(LOCK, f"{wanted.name} {wanted.version} is not pinned any more", "run again")
 
 
-def mirror(view: HostView) -> str:
-    """Where the host can pull artifacts from: the orchestrator; empty where it cannot."""
-    source = view.fleet.orchestrator
-    if view.host == source or not source.addresses.tailnet:
-        return ""
-    port = settings_for(source.role.value).artifacts_port
-    return f"http://{source.addresses.tailnet}:{port}"
+def mirrors(view: HostView) -> tuple[str, ...]:
+    """Where the host can pull artifacts from, best first: its site's relay, the orchestrator.
+
+    Each is `http://host:port`; one that is not known to be in the tailnet is left out.
+    """
+    servers = (view.fleet.relay(view.host), view.fleet.orchestrator)
+    others = (server for server in servers if server and server != view.host)
+    return tuple(
+        f"http://{one.addresses.tailnet}:{settings_for(one.role.value).artifacts_port}"
+        for one in others
+        if one.addresses.tailnet
+    )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from fleet.kinds import GROUP_NAMES, MAC_ROLES, OS_ARCH, ROLE_ARCH, ROLE_OS, Role
+from fleet.kinds import GROUP_NAMES, MAC_ROLES, OS_ARCH, ROLE_ARCH, ROLE_OS, Os, Power, Role
 from fleet.problems import Problem, show, suggest
 from fleet.roles import known_capabilities, reserved_cores
 from fleet.schema import HOST_NAME, FleetFile, HostEntry
@@ -22,10 +22,11 @@ Rule = Callable[[Document, FleetFile], Iterator[Problem]]
 DEFAULT_SSH_PORT = 22
 FOUNDATION = "base"  # the capability that brings what the others run on
 SCHEDULING = "icecream"  # the capability that the scheduler belongs to
+RELAYING = "relay"  # the one that a site's relay belongs to
 # Capability → what cannot be without it, and why.
 NEEDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "firewall": (
-        ("artifacts", "gateway", "agentapi", "icecream", "quarantine"),
+        ("artifacts", RELAYING, "gateway", "agentapi", "icecream", "quarantine"),
         "services without a password stand behind the firewall",
     ),
     "secrets": (("gateway",), "the gateway pays with one of the secrets"),
@@ -135,6 +136,40 @@ def _scheduler(document: Document, file: FleetFile) -> Iterator[Problem]:
         yield document.problem(("scheduler",), f"{file.scheduler} is a Mac", fix)
 
 
+def _relays(document: Document, file: FleetFile) -> Iterator[Problem]:
+    sites: dict[str, list[str]] = {}
+    for name, host in file.hosts.items():
+        sites.setdefault(host.site, []).append(name)
+    wrong = {*document_hosts(document)} - {*file.hosts}  # and told so already
+    for site, name in file.relays.items() if file.hosts else ():
+        if name not in wrong and (found := _no_relay(file, name, site, sites)):
+            yield document.problem(("relays", site), *found)
+
+
+def _no_relay(
+    file: FleetFile, name: str, site: str, sites: Mapping[str, list[str]]
+) -> tuple[str, str] | None:
+    """Why the host cannot be the relay of the site, and what to do; None when it can."""
+    if (there := sites.get(site)) is None:
+        return f"no host is at {show(site)}", suggest(site, sites)
+    host = file.hosts.get(name)
+    if any(file.hosts[one].role is Role.ORCHESTRATOR for one in there):
+        fix = "remove it: the orchestrator is there, and serves its neighbours itself"
+        return f"{site} needs no relay", fix
+    if host is None:
+        return f"no host is called {show(name)}", suggest(name, there)
+    if host.site != site:
+        fix = f"name a host of that site: {', '.join(there)}"
+        return f"{name} is not at {site} but at {host.site}", fix
+    if host.os is Os.MACOS:
+        fix = "name a Linux host, or none: downloads are served by busybox, which no Mac has"
+        return f"{name} is a Mac", fix
+    if host.power is not Power.ALWAYS_ON:
+        fix = "name a host that is always on, or none: its neighbours wait for what it fetches"
+        return f"{name} {host.power}", fix
+    return None
+
+
 def document_hosts(document: Document) -> tuple[str, ...]:
     """Return the names under `hosts`, also of those hosts whose entries are wrong."""
     hosts = _at(document, ("hosts",))
@@ -207,6 +242,9 @@ def _capabilities(document: Document, file: FleetFile) -> Iterator[Problem]:
                 fix = "keep it here, or name another host as `scheduler:`"
                 fault = f"{name} runs the compile scheduler, which belongs to {SCHEDULING}"
                 yield document.problem(path, fault, fix)
+            elif capability == RELAYING and name == file.relays.get(host.site):
+                fix = f"keep it here, or name another host as the relay of {host.site}"
+                yield document.problem(path, f"{name} is its site's relay", fix)
 
 
 def _left(some: tuple[str, ...], known: tuple[str, ...], host: HostEntry) -> list[str]:
@@ -291,6 +329,7 @@ _RULES: tuple[Rule, ...] = (
     _one_orchestrator,
     _matching_kinds,
     _scheduler,
+    _relays,
     _jobs,
     _budgets,
     _logins,

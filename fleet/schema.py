@@ -344,6 +344,12 @@ class FleetFile(_Entry):
     scheduler: str | None = Field(
         default=None, description="host of the compile scheduler; default: the orchestrator"
     )
+    relays: dict[str, str] = Field(
+        default_factory=dict,
+        description="by site, the host there that fetches downloads once and hands them on to "
+        "its neighbours; the orchestrator's site needs none",
+        json_schema_extra={"propertyNames": {"pattern": f"^{HOST_NAME}$"}},
+    )
     ssh: SshEntry = Field(default=SshEntry(), description="how to log in, for every host")
     budgets: dict[Role, Dollars] = Field(
         default_factory=dict, description="dollars an agent session may spend, by role"

@@ -11,6 +11,7 @@ capabilities = (
     "operators",
     "secrets",
     "artifacts",
+    "relay",
     "gateway",
     "budget",
     "claude_code",

@@ -1,8 +1,8 @@
 """Pinned files on hosts: pulled or delivered once, verified before they have their name.
 
-A host pulls from the orchestrator, resuming what an earlier run began; where nobody serves, this
-machine delivers over SSH. What was verified is sealed: it gets a time of change that nothing else
-has. A look compares that and the size, and reads none of the bytes.
+A host pulls from its site's relay, else from the orchestrator, resuming what an earlier run began;
+where nobody serves, this machine delivers over SSH. What was verified is sealed: it gets a time of
+change that nothing else has. A look compares that and the size, and reads none of the bytes.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _MEGABYTE = 1_000_000
 class Depot(Protocol):
     """Where artifacts come from."""
 
-    def mirror(self, host: str) -> str:
-        """The address under which this host can pull (`http://host:port`), empty if nowhere."""
+    def mirrors(self, host: str) -> tuple[str, ...]:
+        """The addresses under which this host can pull (`http://host:port`), best first."""
 
     def obtain(self, artifact: Artifact) -> Path:
         """The artifact on this machine. Raises FleetError when it cannot be had."""
@@ -89,9 +89,8 @@ def _bring(
     state: State, host: Host, artifact: Artifact, depot: Depot, context: HostContext
 ) -> bool:
     """Pull; where nobody serves, deliver. Says what is wrong and fails the host otherwise."""
-    mirror = depot.mirror(host.name)
-    if mirror:
-        succeeded, output = _shell(host, pull(artifact, mirror, context))
+    if mirrors := depot.mirrors(host.name):
+        succeeded, output = _shell(host, pull(artifact, mirrors, context))
         if not succeeded:
             logger.error(f"{host.print_prefix}{output.stderr.strip()}")
             return False
@@ -123,14 +122,15 @@ def _arguments(host: Host, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - pyi
     return {key: given[key] for key in ("_sudo_user", "_su_user") if key in given} | more
 
 
-def pull(artifact: Artifact, mirror: str, context: HostContext) -> str:
-    """Shell that fetches from the mirror and says CAME; ELSEWHERE when that cannot give it.
+def pull(artifact: Artifact, mirrors: Sequence[str], context: HostContext) -> str:
+    """Shell that fetches from the first mirror that serves and says CAME; else ELSEWHERE.
 
-    What arrived of an earlier attempt is continued. If the whole is wrong then, the earlier part
-    may have been, so it is fetched anew once. Wrong bytes from the mirror alone are an error.
+    What arrived of an earlier attempt, or from the mirror before, is continued. If the whole is
+    wrong then, the earlier part may have been, so it is fetched anew once; a mirror that lacks it
+    says nothing of the part. Wrong bytes from a mirror alone are an error, whatever the next has.
     """
     directory, name = artifact.path.rsplit("/", 1)
-    url = quote(f"{mirror}/{artifact.sha256}/{name}")
+    urls = " ".join(quote(f"{mirror}/{artifact.sha256}/{name}") for mirror in mirrors)
     part, target = quote(f"{artifact.path}.part"), quote(artifact.path)
     return f"""mkdir -p {quote(directory)}
 {digest(mac=context.mac)}
@@ -138,33 +138,36 @@ def pull(artifact: Artifact, mirror: str, context: HostContext) -> str:
 command -v curl >/dev/null || {{ echo {ELSEWHERE}; return 0; }}
 get() {{
     code=0
-    curl --silent --fail --noproxy '*' --connect-timeout 3 --speed-limit 1000 --speed-time 20 \\
-        --max-filesize {artifact.size} --continue-at - --output {part} {url} || code=$?
+    status=$(curl --silent --fail --noproxy '*' --connect-timeout 3 --speed-limit 1000 \\
+        --speed-time 20 --max-filesize {artifact.size} --continue-at - --output {part} \\
+        --write-out '%{{http_code}}' "$url") || code=$?
     found=$(digest {part})
 }}
-earlier=""
 came=0
-if [ -s {part} ]; then
-    earlier=yes
-    came=$(wc -c <{part})
-fi
+[ ! -s {part} ] || came=$(wc -c <{part})
 room {artifact.name} $(({artifact.size} - came)) {quote(directory)}
-get
-case $found/$earlier/$code in
-{artifact.sha256}/* | *//* | */yes/[67] | */yes/28) ;; # done, or nothing to mistrust, or no answer
-*) rm -f {part}; get ;;
-esac
-if [ "$found" = {artifact.sha256} ]; then
-    chmod 0644 {part}
-    {_SEAL} {part}
-    mv -f {part} {target}
-    echo {CAME}
-elif [ "$code" = 0 ]; then
-    rm -f {part}
-    fail "{artifact.name} came as $found, pinned is {artifact.sha256}: not installed"
-else
-    echo {ELSEWHERE}
-fi"""
+for url in {urls}; do
+    earlier=""
+    [ ! -s {part} ] || earlier=yes
+    get
+    case $found/$earlier/$code/$status in
+    {artifact.sha256}/* | *//*) ;; # done, or nothing to mistrust
+    */yes/[67]/* | */yes/28/* | */yes/*/404) ;; # no answer, or no such file
+    *) rm -f {part}; get ;;
+    esac
+    if [ "$found" = {artifact.sha256} ]; then
+        chmod 0644 {part}
+        {_SEAL} {part}
+        mv -f {part} {target}
+        echo {CAME}
+        return 0
+    elif [ "$code" = 0 ]; then
+        rm -f {part}
+        fail "{artifact.name} came as $found, pinned is {artifact.sha256}: not installed;" \\
+            "it is what $url serves"
+    fi
+done
+echo {ELSEWHERE}"""
 
 
 def receive(artifact: Artifact, parcel: str, context: HostContext) -> str:

@@ -14,13 +14,14 @@ from fleet.identity import mismatch
 from fleet.inventory import groups
 from fleet.kinds import GROUP_NAMES, Role
 from fleet.lock import FleetLock, LockedHost
-from fleet.model import Arch, Os
-from fleet.pins import artifact
+from fleet.model import Addresses, Arch, Os
+from fleet.pins import artifact, mirrors
 from fleet.plan import capability, capability_name, context_of, unavailable, view_of, wanted
 from fleet.problems import FleetError
 from fleet.roles import role_data
 from fleet.settings import settings_for
 from fleet.target import Target
+from fleet.view import HostView
 from operations.manifest import names
 from tests.golden import target, views
 
@@ -74,6 +75,40 @@ def test_on_a_host_the_path_names_the_digest() -> None:
     assert found.path.split("/")[-2] == found.sha256
     with pytest.raises(FleetError, match="is not pinned"):
         artifact(views()["rpi1"], "nothing")
+
+
+# where downloads come from; in the golden fleet rpi3 is the relay of the cabin
+
+
+ORCHESTRATORS, RELAYS = "http://100.101.0.1:8081", "http://100.101.0.7:8081"
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("arch-orchestrator", ()),
+        ("rpi1", (ORCHESTRATORS,)),
+        ("rpi3", (ORCHESTRATORS,)),
+        ("imac", (RELAYS, ORCHESTRATORS)),
+        ("windows-desktop", (RELAYS, ORCHESTRATORS)),
+    ],
+)
+def test_a_neighbour_is_asked_before_the_orchestrator(name: str, asked: tuple[str, ...]) -> None:
+    assert mirrors(views()[name]) == asked
+
+
+@pytest.mark.parametrize(
+    ("outside", "asked"),
+    [("rpi3", (ORCHESTRATORS,)), ("arch-orchestrator", (RELAYS,))],
+)
+def test_who_is_not_known_in_the_tailnet_is_not_asked(outside: str, asked: tuple[str, ...]) -> None:
+    found = views()["imac"]
+    hosts = tuple(
+        host.model_copy(update={"addresses": Addresses()}) if host.name == outside else host
+        for host in found.fleet.hosts
+    )
+    fleet = found.fleet.model_copy(update={"hosts": hosts})
+    assert mirrors(HostView(fleet, found.host, found.artifacts)) == asked
 
 
 # roles

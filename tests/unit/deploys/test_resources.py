@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploys.artifacts import SERVING
 from deploys.icecream import NO_ADDRESS, unavailable
 from facts.look import Look
 from facts.system import System
@@ -33,6 +34,37 @@ def view(name: str, **differing: object) -> HostView:
 def text(resources: Resources, name: str) -> str:
     (file,) = [file for file in resources.files if Path(file.path).name == name]
     return file.content.decode()
+
+
+def downloads(name: str) -> set[str]:
+    """What a host's own capabilities fetch, by digest."""
+    own = [want for which, want in wanted(view(name)).items() if which not in SERVING]
+    builds = (build.artifact for want in own for build in want.builds)
+    programs = (program.artifact for want in own for program in want.programs)
+    plain = (one for want in own for one in want.artifacts)
+    return {one.sha256 for one in (*builds, *programs, *plain)}
+
+
+def test_a_relay_has_what_its_neighbours_fetch_and_no_more() -> None:
+    relayed = wanted(view("rpi3"))["relay"].artifacts
+    assert {one.sha256 for one in relayed} == downloads("imac") | downloads("windows-desktop")
+    assert all(one.path.startswith("/var/lib/agentfleet/artifacts/") for one in relayed), (
+        "a Mac's are at this host's paths too"
+    )
+    own = downloads("rpi3") - {one.sha256 for one in relayed}
+    assert own, "what it alone has is not kept twice"
+
+
+def test_a_relay_serves_as_the_orchestrator_does() -> None:
+    here, there = wanted(view("rpi3"))["relay"], wanted(view("arch-orchestrator"))["artifacts"]
+    unit = "agentfleet-artifacts.service"
+    assert text(here, unit).replace("100.101.0.7", "100.101.0.1") == text(there, unit)
+    assert (here.services, here.users) == (there.services, there.users)
+
+
+def test_others_relay_nothing() -> None:
+    serving = [name for name, one in views().items() if wanted(one)["relay"] != Resources()]
+    assert serving == ["rpi3"]
 
 
 UNIT = "agentfleet-iceccd.service"

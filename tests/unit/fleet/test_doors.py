@@ -36,6 +36,21 @@ def test_the_page_and_the_downloads_are_the_orchestrators(fleet: Fleet) -> None:
     assert there == ["arch-orchestrator"]
 
 
+def test_downloads_are_served_by_the_orchestrator_and_by_relays(fleet: Fleet) -> None:
+    hosts = tuple(
+        host.model_copy(update={"site": "cabin"}) if host.name in ("rpi3", "imac") else host
+        for host in fleet.hosts
+    )
+    split = fleet.model_copy(update={"hosts": hosts, "relays": {"cabin": "rpi3"}})
+    serving = {
+        host.name: door.who
+        for host in split.hosts
+        for door in doors(split, host)
+        if door.port == 8081
+    }
+    assert serving == {"arch-orchestrator": Who.TAILNET, "rpi3": Who.FLEET}
+
+
 def test_ssh_is_where_the_fleet_file_says(fleet: Fleet) -> None:
     assert named(fleet, "windows-desktop")["ssh"].port == 2222
     assert all(named(fleet, host.name)["ssh"].who is Who.ANYWHERE for host in fleet.hosts)

@@ -166,8 +166,8 @@ def test_what_one_host_of_a_tag_offers_is_not_opened_on_the_others() -> None:
 
 def test_what_has_no_address_yet_is_left_out_and_named() -> None:
     both = "IPv4 and IPv6"
-    workstations = ("macbook2", "windows-desktop", "windows-laptop")
-    assert Policy(unlearned()).left_out == dict.fromkeys(workstations, both)
+    workstations, relay = ("macbook2", "windows-desktop", "windows-laptop"), "rpi3"
+    assert Policy(unlearned()).left_out == dict.fromkeys((*workstations, relay), both)
     assert Policy(FLEETS["workstation without IPv6"]).left_out == {"macbook2": "IPv6"}
     assert Policy(FLEETS["scheduler on a Pi that is not learned"]).left_out == {"rpi2": both}
     assert Policy(golden()).left_out == {}
@@ -201,7 +201,7 @@ def test_no_name_of_a_host_makes_its_alias_another_hosts() -> None:
     names = {"macbook2": "a", "windows-desktop": "a-v4", "windows-laptop": "stranger4"}
     fleet = changed(golden(), {old: {"name": new} for old, new in names.items()})
     found = policy(fleet)["hosts"]
-    assert len(found) == 2 * len(names) + len(STRANGERS)
+    assert len(found) == 2 * len((*names, "the relay")) + len(STRANGERS)
     assert len(set(found.values())) == len(found)
     judge(fleet, Tailnet(policy(fleet), devices(fleet)))
 

@@ -171,6 +171,42 @@ CASES: dict[str, tuple[str, str, int, str, str]] = {
 }
 
 
+# The relays of the small fleet with two hosts on a hill, and the only problem that follows.
+RELAYS: dict[str, str] = {
+    "hill: berry": "",
+    "hill: bery": 'no host is called "bery"; did you mean "berry"?',
+    "hil: berry": 'no host is at "hil"; did you mean "hill"?',
+    "hill: boss": "boss is not at hill but at home; name a host of that site: mac, berry, win",
+    "hill: mac": "mac is a Mac; name a Linux host, or none: downloads are served by busybox",
+    "hill: win": "win sleeps; name a host that is always on",
+    "home: boss": "home needs no relay; remove it: the orchestrator is there",
+    "home: berry": "home needs no relay",
+    "hill: 3": "3 is not text",
+}
+
+
+@pytest.mark.parametrize("relay", RELAYS)
+def test_a_relay_can_be_one(problems: Problems, relay: str) -> None:
+    moved = [(f"{{lan: 10.0.0.{n}}}", f"{{lan: 10.0.0.{n}}}, site: hill") for n in (2, 3, 4)]
+    found = problems(
+        ("name: small", f"name: small\nrelays: {{{relay}}}"),
+        *moved,
+        ("role: windows-wsl", "power: sleeps, role: windows-wsl"),
+    )
+    words, key = RELAYS[relay], f"relays.{relay.split(':')[0]}"
+    assert [problem.key for problem in found] == ([key] if words else [])
+    assert all(f"{one.fault}; {one.fix}".startswith(words) for one in found), found
+
+
+def test_a_relay_keeps_what_it_serves_with(problems: Problems) -> None:
+    (found,) = problems(
+        ("name: small", "name: small\nrelays: {hill: berry}"),
+        ("{lan: 10.0.0.3}", "{lan: 10.0.0.3}, site: hill, without: [relay]"),
+    )
+    assert (found.line, found.key) == (9, "hosts.berry.without[0]")
+    assert found.fault == "berry is its site's relay"
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_one_fault_is_one_problem(problems: Problems, name: str) -> None:
     old, new, line, key, words = CASES[name]

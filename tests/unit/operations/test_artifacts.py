@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,6 +30,7 @@ class Server:
 
     content: bytes = CONTENT
     cut: int | None = None
+    lacks_it: bool = False
     asked: list[str] = field(default_factory=list)  # the Range of each request, or ""
     port: int = 0
 
@@ -39,6 +41,19 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def relay() -> Iterator[Server]:
+    """The one that is asked first."""
+    with serving() as found:
+        yield found
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
     served = Server()
 
     class Handler(BaseHTTPRequestHandler):
@@ -46,7 +61,7 @@ def server() -> Iterator[Server]:
             wanted = self.headers.get("Range", "")
             served.asked.append(wanted)
             first = int(match[1]) if (match := re.fullmatch(r"bytes=(\d+)-", wanted)) else 0
-            if self.path != f"/{SHA256}/it-1":
+            if self.path != f"/{SHA256}/it-1" or served.lacks_it:
                 self.send_error(404)
             elif first >= len(served.content):
                 self.send_error(416)
@@ -66,9 +81,11 @@ def server() -> Iterator[Server]:
     served.port = listener.server_port
     thread = threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True)
     thread.start()
-    yield served
-    listener.shutdown()
-    listener.server_close()
+    try:
+        yield served
+    finally:
+        listener.shutdown()
+        listener.server_close()
 
 
 @pytest.fixture
@@ -76,8 +93,15 @@ def artifact(real_host: RealHost) -> Artifact:
     return Artifact("it", "1", str(real_host.root / SHA256 / "it-1"), SHA256, len(CONTENT))
 
 
-def fetch(host: RealHost, artifact: Artifact, mirror: str) -> Run:
-    return host.sh(wrap(pull(artifact, mirror, host.context(Resources()))))
+def fetch(host: RealHost, artifact: Artifact, *mirrors: str) -> Run:
+    return host.sh(wrap(pull(artifact, mirrors, host.context(Resources()))))
+
+
+def nobody() -> str:
+    """An address where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
 def part(artifact: Artifact) -> Path:
@@ -165,6 +189,61 @@ def test_corruption_is_an_error_that_names_both_digests(
     assert run.returncode == 1
     assert hashlib.sha256(server.content).hexdigest() in run.stderr
     assert SHA256 in run.stderr
+    assert f"it is what {server.address}/" in run.stderr
+
+
+def test_the_first_that_serves_is_the_only_one_asked(
+    real_host: RealHost, artifact: Artifact, relay: Server, server: Server
+) -> None:
+    assert fetch(real_host, artifact, relay.address, server.address).stdout.strip() == CAME
+    assert_there(artifact)
+    assert (relay.asked, server.asked) == ([""], [])
+
+
+@pytest.mark.parametrize("earlier", [b"", CONTENT[:5000]], ids=["nothing", "a part"])
+@pytest.mark.parametrize("fault", ["down", "lacks it"])
+def test_a_relay_that_does_not_serve_leaves_it_to_the_next(
+    real_host: RealHost,
+    artifact: Artifact,
+    relay: Server,
+    server: Server,
+    earlier: bytes,
+    fault: str,
+) -> None:
+    relay.lacks_it = True
+    first = nobody() if fault == "down" else relay.address
+    part(artifact).write_bytes(earlier)
+    assert fetch(real_host, artifact, first, server.address).stdout.strip() == CAME
+    assert_there(artifact)
+    assert server.asked == ["bytes=5000-" if earlier else ""], "what had come is kept"
+
+
+def test_what_a_relay_that_died_has_sent_is_continued(
+    real_host: RealHost, artifact: Artifact, relay: Server, server: Server
+) -> None:
+    relay.cut = 1000
+    assert fetch(real_host, artifact, relay.address, server.address).stdout.strip() == CAME
+    assert_there(artifact)
+    assert server.asked == ["bytes=1000-"]
+
+
+def test_a_relay_that_has_other_bytes_is_an_error_not_a_detour(
+    real_host: RealHost, artifact: Artifact, relay: Server, server: Server
+) -> None:
+    relay.content = CONTENT[:-1] + b"!"
+    run = fetch(real_host, artifact, relay.address, server.address)
+    assert run.returncode == 1
+    assert f"it is what {relay.address}/" in run.stderr
+    assert server.asked == []
+    assert_not_there(artifact)
+
+
+def test_nobody_who_serves_means_elsewhere(
+    real_host: RealHost, artifact: Artifact, relay: Server
+) -> None:
+    relay.lacks_it = True
+    assert fetch(real_host, artifact, nobody(), relay.address).stdout.strip() == ELSEWHERE
+    assert_not_there(artifact)
 
 
 def test_a_full_disk_is_said_before_anything_comes(
@@ -190,11 +269,8 @@ def test_a_full_disk_is_said_before_anything_comes(
 def test_a_server_that_is_down_means_elsewhere_and_keeps_the_part(
     real_host: RealHost, artifact: Artifact
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
     part(artifact).write_bytes(CONTENT[:5000])
-    assert fetch(real_host, artifact, address).stdout.strip() == ELSEWHERE
+    assert fetch(real_host, artifact, nobody()).stdout.strip() == ELSEWHERE
     assert_not_there(artifact)
     assert part(artifact).read_bytes() == CONTENT[:5000]
 

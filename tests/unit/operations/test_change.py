@@ -215,7 +215,7 @@ BUILD = Build("prog", "1.0-1", Manager.PACMAN, "/b/build", "/opt/stamp", SOURCE)
 class NoDepot:
     """A depot that nobody may ask."""
 
-    def mirror(self, host: str) -> str:
+    def mirrors(self, host: str) -> tuple[str, ...]:
         raise AssertionError("a plan fetches nothing")
 
     def obtain(self, artifact: Artifact) -> Path:
