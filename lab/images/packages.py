@@ -56,6 +56,18 @@ ARCH_PACKAGES = (
 )
 # Real programs for the local pacman repository, taken from Debian's packages of the same name.
 ARCH_REPACKAGED = ("git", "ripgrep", "ccache", "jq", "busybox")
+# Majors of clang that Arch has as packages of their own, clang14 and clang16, off the PATH.
+ARCH_CLANGS = (14, 16)
+
+
+def clang_parts(major: int) -> tuple[str, ...]:
+    """Return the packages that hold one major of clang; what else it needs, every image has."""
+    return (
+        f"clang-{major}",
+        f"libclang-common-{major}-dev",
+        f"libclang-cpp{major}",
+        f"libllvm{major}",
+    )
 
 
 def essential(arch: str) -> str:
