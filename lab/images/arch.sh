@@ -49,19 +49,22 @@ for folder in "$INPUTS"/repackaged/*; do
 done
 rm -rf "$work/.taken"
 
-# -- clang by its major, as Arch has it beside the plain one: all in /usr/lib/llvm16. The libraries
-#    of the image's own major are there already.
+# -- clang by its major, as Arch has it beside the plain one: in /usr/lib/llvm16. Its libraries are
+#    where any program finds them; the image has those of its own clang already.
 for folder in "$INPUTS"/clangs/*; do
   major=${folder##*/}
-  pkgbuild "clang$major" "$(upstream "$folder/clang-$major"_*.deb)" "clang $major, for the lab from Debian packages"
-  tree=$work/clang$major/files
-  unpack "$folder" "$tree"
-  mv "$tree/usr/lib/llvm-$major" "$tree/usr/lib/llvm$major"
-  rm -rf "$tree"/usr/bin "$tree"/usr/include "$tree"/usr/share "$tree"/usr/lib/clang "$tree"/usr/lib/cmake \
-    "$tree/usr/lib/llvm$major/lib/cmake" "$tree/usr/lib/x86_64-linux-gnu/libclang-cpp.so.$major"
-  if [ -e "$ROOT/usr/lib/llvm-$major" ]; then
-    rm -rf "$tree/usr/lib/x86_64-linux-gnu" "$tree/usr/lib/llvm$major/lib/libclang-cpp.so.$major"
-  fi
+  name=clang$major
+  pkgbuild "$name" "$(upstream "$folder/clang-$major"_*.deb)" "clang $major, for the lab from Debian packages"
+  tree=$work/$name/files/usr
+  unpack "$folder" "${tree%/usr}"
+  mv "$tree/lib/llvm-$major" "$tree/lib/llvm$major"
+  rm -rf "$tree/bin" "$tree/include" "$tree/share" "$tree/lib/clang" "$tree/lib/cmake" "$tree/lib/llvm$major/share" \
+    "$tree/lib/llvm$major/lib/cmake"
+  libraries=lib/x86_64-linux-gnu
+  mv "$tree/lib/llvm$major/lib/libclang-cpp.so.$major" "$tree/$libraries/"
+  for file in "$tree/$libraries"/*; do
+    if [ -e "$ROOT/usr/$libraries/${file##*/}" ]; then rm "$file"; fi
+  done
 done
 
 # -- names for what the image holds: packed by hand, since makepkg takes a second for each
