@@ -19,25 +19,53 @@ package() { cp -a "\$startdir/files/." "\$pkgdir/"; }
 EOF
 }
 
+# unpack FOLDER TREE: what the .debs in FOLDER hold, without documents, all below /usr
+unpack() {
+  for deb in "$1"/*.deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$2"; done
+  for dir in doc man locale lintian; do rm -rf "$2/usr/share/$dir"; done
+  # Debian still ships some files outside /usr, where pacman would meet a link.
+  for dir in bin sbin lib; do
+    if [ -d "$2/$dir" ]; then mkdir -p "$2/usr"; cp -a "$2/$dir" "$2/usr/"; rm -rf "${2:?}/$dir"; fi
+  done
+}
+
+# upstream DEB: the version without what Debian adds to it
+upstream() {
+  version=$(dpkg-deb -f "$1" Version)
+  version=${version#*:}
+  echo "${version%%[-+~]*}"
+}
+
 # -- real programs: each one's files, without what the image has or an earlier one brought
 for folder in "$INPUTS"/repackaged/*; do
   name=${folder##*/}
-  version=$(dpkg-deb -f "$folder/$name"_*.deb Version)
-  version=${version#*:}
-  pkgbuild "$name" "${version%%[-+~]*}" "$name, for the lab from a Debian package"
+  pkgbuild "$name" "$(upstream "$folder/$name"_*.deb)" "$name, for the lab from a Debian package"
   tree=$work/$name/files
-  for deb in "$folder"/*.deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tree"; done
-  for dir in doc man locale lintian; do rm -rf "${tree:?}/usr/share/$dir"; done
-  # Debian still ships some files outside /usr, where pacman would meet a link.
-  for dir in bin sbin lib; do
-    if [ -d "$tree/$dir" ]; then mkdir -p "$tree/usr"; cp -a "$tree/$dir" "$tree/usr/"; rm -rf "${tree:?}/$dir"; fi
-  done
+  unpack "$folder" "$tree"
   (cd "$tree" && find . ! -type d) | while read -r file; do
     if [ -e "$ROOT/$file" ] || [ -e "$work/.taken/$file" ]; then rm "$tree/$file"
     else mkdir -p "$work/.taken/${file%/*}"; : > "$work/.taken/$file"; fi
   done
 done
 rm -rf "$work/.taken"
+
+# -- clang by its major, as Arch has it beside the plain one: in /usr/lib/llvm16. Its libraries are
+#    where any program finds them; the image has those of its own clang already.
+for folder in "$INPUTS"/clangs/*; do
+  major=${folder##*/}
+  name=clang$major
+  pkgbuild "$name" "$(upstream "$folder/clang-$major"_*.deb)" "clang $major, for the lab from Debian packages"
+  tree=$work/$name/files/usr
+  unpack "$folder" "${tree%/usr}"
+  mv "$tree/lib/llvm-$major" "$tree/lib/llvm$major"
+  rm -rf "$tree/bin" "$tree/include" "$tree/share" "$tree/lib/clang" "$tree/lib/cmake" "$tree/lib/llvm$major/share" \
+    "$tree/lib/llvm$major/lib/cmake"
+  libraries=lib/x86_64-linux-gnu
+  mv "$tree/lib/llvm$major/lib/libclang-cpp.so.$major" "$tree/$libraries/"
+  for file in "$tree/$libraries"/*; do
+    if [ -e "$ROOT/usr/$libraries/${file##*/}" ]; then rm "$file"; fi
+  done
+done
 
 # -- names for what the image holds: packed by hand, since makepkg takes a second for each
 mkdir "$work/.empty"

@@ -22,7 +22,19 @@ BASE = (
     "systemd-sysv",
 )
 # Debian-like hosts have them from the start, so that converging does not spend its time on them.
-COMPILERS = ("gcc", "g++", "clang", "binutils")
+# Of clang-16 only what is large: unpacking that takes a Pi 40 seconds, and every host 230 MB.
+COMPILERS = (
+    "gcc",
+    "g++",
+    "clang",
+    "binutils",
+    "libclang-common-16-dev",
+    "libclang-cpp16",
+    "libclang1-16",
+    "libllvm16",
+    "libobjc-12-dev",
+    "llvm-16-linker-tools",
+)
 # What building icecream 1.4 from source needs.
 BUILD_DEPENDENCIES = (
     "autoconf",
@@ -56,6 +68,18 @@ ARCH_PACKAGES = (
 )
 # Real programs for the local pacman repository, taken from Debian's packages of the same name.
 ARCH_REPACKAGED = ("git", "ripgrep", "ccache", "jq", "busybox")
+# Majors of clang that Arch has as packages of their own, clang14 and clang16, off the PATH.
+ARCH_CLANGS = (14, 16)
+
+
+def clang_parts(major: int) -> tuple[str, ...]:
+    """Return the packages that hold one major of clang; what else it needs, every image has."""
+    return (
+        f"clang-{major}",
+        f"libclang-common-{major}-dev",
+        f"libclang-cpp{major}",
+        f"libllvm{major}",
+    )
 
 
 def essential(arch: str) -> str:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from lab.errors import LabError
 from lab.images.packages import (
+    ARCH_CLANGS,
     ARCH_PACKAGES,
     ARCH_REPACKAGED,
     BASE,
     BUILD_DEPENDENCIES,
     COMPILERS,
+    clang_parts,
     essential,
     listed,
 )
@@ -184,7 +186,11 @@ def _arch() -> tuple[Layer, ...]:
         below=stack,
         steps=("arch.sh",),
         prepare=prepare_arch,
-        inputs=(*ARCH_REPACKAGED, (IMAGES / "arch-provided.txt").read_text()),
+        inputs=(
+            *ARCH_REPACKAGED,
+            *(part for major in ARCH_CLANGS for part in clang_parts(major)),
+            (IMAGES / "arch-provided.txt").read_text(),
+        ),
         megabytes=300,
     )
     tailscale = Layer(
@@ -207,3 +213,11 @@ def prepare_arch(builder: Builder, layer: Layer, inputs: Path) -> None:
         folder.mkdir(parents=True)
         for package in apt.install_set([name], builder.status(layer)):
             shutil.copy(package.file, folder)
+    for major in ARCH_CLANGS:
+        folder = inputs / "clangs" / str(major)
+        folder.mkdir(parents=True)
+        parts = clang_parts(major)
+        # As if nothing were installed: the image's own clang is one of them.
+        for package in apt.install_set(list(parts), None):
+            if package.name in parts:
+                shutil.copy(package.file, folder)

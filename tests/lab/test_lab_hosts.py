@@ -188,6 +188,45 @@ def test_compilers_differ_on_purpose(it: Lab) -> None:
     assert "version 14." in it.run("berry", "clang --version").stdout
 
 
+CLANG_16 = {
+    "boss": ("pacman -S --noconfirm clang16", "/usr/lib/llvm16/bin"),
+    "berry": ("apt-get install -y -qq clang-16", "/usr/lib/llvm-16/bin"),
+    "window": ("apt-get install -y -qq clang-16", "/usr/lib/llvm-16/bin"),
+}
+
+
+@pytest.mark.parametrize("host", LINUX)
+def test_one_major_of_clang_can_be_had_everywhere(it: Lab, host: str) -> None:
+    install_it, place = CLANG_16[host]
+    plain = it.run(host, f"test ! -e {place}/clang && clang --version").stdout
+    it.run(host, install_it)
+    assert "version 16.0.6" in it.run(host, f"{place}/clang --version").stdout
+    assert it.run(host, "clang --version").stdout == plain
+    source = r"#include <vector>\nint main() { return std::vector<int>{7}.front(); }"
+    build = f"printf '{source}' | {place}/clang++ -O1 -xc++ - -o /tmp/t16"
+    assert it.run(host, f"{build} && /tmp/t16", check=False).returncode == 7
+
+
+@pytest.mark.parametrize(("host", "machine"), [("window", 62), ("berry", 183)])  # EM_X86_64, …
+def test_a_packed_compiler_is_of_one_architecture(it: Lab, host: str, machine: int) -> None:
+    it.run(
+        host,
+        "apt-get install -y -qq icecc clang-16 file zstd && rm -rf /tmp/e && mkdir -p /tmp/e/x && "
+        "cd /tmp/e && icecc-create-env --clang /usr/lib/llvm-16/bin/clang --compression zstd >log "
+        "&& tar xf *.tar.zst -C x",
+        timeout=300,
+    )
+    headers = it.run(
+        host,
+        "cd /tmp/e/x && find . -type f -size +1k | while read -r f; do "
+        'echo "$f $(od -An -c -j1 -N3 "$f" | tr -d " ") $(od -An -tu2 -j18 -N2 "$f")"; done',
+    ).stdout
+    programs = {file: int(kind) for file, magic, kind in map(str.split, headers.splitlines())
+                if magic == "ELF"}  # fmt: skip
+    assert {"./bin/true", "./usr/bin/clang", "./usr/bin/as"} <= set(programs)
+    assert set(programs.values()) == {machine}, programs
+
+
 def test_icecream_builds_from_the_pinned_source(it: Lab) -> None:
     it.run(
         "boss",

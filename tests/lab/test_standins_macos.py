@@ -190,3 +190,30 @@ def test_icecream_configures_with_macports(lab: Lab) -> None:
         "./configure --prefix=/usr/local --without-man",
     )
     lab.run(host, "rm -rf /tmp/build")
+
+
+@pytest.mark.parametrize(
+    ("variant", "install", "place"),
+    [
+        (
+            "brew",
+            "sudo -n -u admin env HOMEBREW_NO_AUTO_UPDATE=1 /usr/local/bin/brew install llvm@{}",
+            "/usr/local/opt/llvm@{}/bin",
+        ),
+        ("port", "/opt/local/bin/port -N install clang-{}", "/opt/local/libexec/llvm-{}/bin"),
+    ],
+)
+@pytest.mark.parametrize("major", [14, 16])
+def test_a_compiler_by_its_major(
+    lab: Lab, variant: str, install: str, place: str, major: int
+) -> None:
+    host = mac(lab, variant)
+    compiler = f"{place.format(major)}/clang"
+    plain = lab.run(host, "clang --version").stdout
+    lab.run(host, install.format(major))
+    assert f"version {major}." in lab.run(host, f"{compiler} --version").stdout
+    assert lab.run(host, "clang --version").stdout == plain
+    assert lab.run(host, f"command -v clang-{major}", check=False).stdout == ""
+    source = r"#include <vector>\nint main() { return std::vector<int>{7}.front(); }"
+    build = f"printf '{source}' | {compiler}++ -O1 -xc++ - -o /tmp/by-major"
+    assert status(lab, host, f"{build} && /tmp/by-major; s=$?; rm /tmp/by-major; exit $s") == 7

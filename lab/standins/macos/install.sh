@@ -68,6 +68,23 @@ library libarchive libarchive-dev 'archive.h archive_entry.h' libarchive archive
 library zstd libzstd-dev 'zstd.h zstd_errors.h zdict.h' libzstd zstd
 take usr/bin/{zstd,zstdcat,unzstd,zstdmt,zstdgrep,zstdless} bin
 
+# compiler MAJOR: clang under its major. The libraries stay where the system has them.
+compiler() {
+  local from=/usr/lib/llvm-$1
+  if [ "$variant" = brew ]; then keg "llvm@$1" "clang-$1"; bin=$keg/bin
+  else keg "clang-$1" "clang-$1"; bin=$keg/libexec/llvm-$1/bin; fi
+  mkdir -p "$bin"
+  [ ! -e "$root$from/bin/clang" ] || cp -p "$root$from/bin/clang" "$bin/"
+  ln -sfn "$from/lib" "${bin%bin}lib"
+  local program
+  for program in clang++ clang-cpp; do ln -sf clang "$bin/$program"; done
+  [ "$variant" = brew ] ||
+    for program in clang clang++; do ln -sf "../libexec/llvm-$1/bin/$program" "$keg/bin/$program-mp-$1"; done
+}
+compiler 14
+compiler 16
+rm -rf "$root/usr/lib/llvm-16/bin"
+
 version[icecream]=${version[icecc]%.0}
 if [ "$variant" = brew ]; then keg icecream icecream; else keg=$root/opt/standin/icecream; fi
 take usr/bin/{icecc,icecc-create-env,icerun} bin

@@ -13,8 +13,9 @@ from lab.standins.macos.darwin.common import ToolError
 def root(tmp_path: Path) -> Path:
     for store, names in (
         ("cellar", {"icecream": "sbin/iceccd", "lzo": "lib/a", "zstd": "bin/zstd",
-                    "libarchive": "lib/b", "ripgrep": "bin/rg"}),
-        ("ports", {"ripgrep": "bin/rg", "lzo2": "lib/a", "zstd": "lib/z", "libarchive": "lib/b"}),
+                    "libarchive": "lib/b", "ripgrep": "bin/rg", "llvm@16": "bin/clang"}),
+        ("ports", {"ripgrep": "bin/rg", "lzo2": "lib/a", "zstd": "lib/z", "libarchive": "lib/b",
+                   "clang-16": "libexec/llvm-16/bin/clang"}),
     ):  # fmt: skip
         for name, file in names.items():
             place = tmp_path / "opt/standin" / store / name / "1.4" / file
@@ -58,6 +59,25 @@ def test_brew_uninstalls_what_nothing_needs(root: Path) -> None:
     assert not (root / "usr/local/sbin/iceccd").is_symlink()
 
 
+@pytest.mark.usefixtures("no_update")
+def test_a_versioned_formula_is_not_on_the_path(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert brew.main(["install", "llvm@16", "ripgrep"], root) == 0
+    assert "llvm@16 is keg-only" in capsys.readouterr().out
+    assert (root / "usr/local/opt/llvm@16/bin/clang").read_text() == "llvm@16"
+    assert [path.name for path in (root / "usr/local/bin").iterdir()] == ["rg"]
+    brew.main(["info", "--json=v2", "llvm@16", "ripgrep"], root)
+    described = json.loads(capsys.readouterr().out)["formulae"]
+    assert [(one["keg_only"], one["linked_keg"]) for one in described] == [
+        (True, None),
+        (False, "1.4"),
+    ]
+    assert brew.main(["uninstall", "llvm@16"], root) == 0
+    assert not (root / "usr/local/opt/llvm@16").is_symlink()
+    assert (root / "usr/local/bin/rg").exists()
+
+
 def test_brew_without_the_switch_tries_to_update(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +116,13 @@ def test_port_installs_lists_and_removes(root: Path, capsys: pytest.CaptureFixtu
     assert not (root / "opt/local/bin").exists()
     port.main(["installed", "ripgrep"], root)
     assert capsys.readouterr().out.endswith("None of the specified ports are installed.\n")
+
+
+def test_a_port_of_clang_is_below_libexec(root: Path) -> None:
+    assert port.main(["-N", "install", "clang-16"], root) == 0
+    assert (root / "opt/local/libexec/llvm-16/bin/clang").read_text() == "clang-16"
+    assert port.main(["uninstall", "clang-16"], root) == 0
+    assert not (root / "opt/local/libexec").exists()
 
 
 def test_there_is_no_icecream_port(root: Path) -> None:

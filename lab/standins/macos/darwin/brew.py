@@ -13,6 +13,7 @@ from .common import EX_USAGE, ToolError, is_root, out, warn
 VERSION: Final = "4.6.20"
 DEPENDENCIES: Final = {"icecream": ("libarchive", "lzo", "zstd")}
 LINKED: Final = ("bin", "sbin")
+VERSIONED: Final = "@"  # llvm@16: such a formula is keg-only, and so only found below opt
 NO_UPDATE: Final = "HOMEBREW_NO_AUTO_UPDATE"
 
 
@@ -30,6 +31,8 @@ class Brew:
 
     def links(self, keg: Path) -> list[tuple[Path, Path]]:
         """(file in the keg, link in the prefix) for everything in bin and sbin."""
+        if keg_only(keg.parent.name):
+            return []
         files = [path for name in LINKED for path in sorted((keg / name).glob("*"))]
         return [(path, self.prefix / path.relative_to(keg)) for path in files]
 
@@ -43,6 +46,12 @@ class Brew:
         for source, place in self.links(keg):
             kegs.link(source, place)
         kegs.link(keg, self.prefix / "opt" / name)
+        if keg_only(name):
+            out(
+                "==> Caveats",
+                f"{name} is keg-only, which means it was not symlinked into {self.prefix},",
+                "because this is an alternate version of another formula.",
+            )
         out(f"🍺  {keg}: {len(kegs.files_of(keg))} files")
 
     def remove(self, name: str, keg: Path) -> None:
@@ -52,6 +61,11 @@ class Brew:
             place.unlink(missing_ok=True)
         (self.prefix / "opt" / name).unlink(missing_ok=True)
         shutil.rmtree(keg.parent)
+
+
+def keg_only(name: str) -> bool:
+    """Whether a formula stays out of the prefix's bin: one that is an older version of another."""
+    return VERSIONED in name
 
 
 def main(argv: list[str], root: Path) -> int:
@@ -124,10 +138,10 @@ def info(brew: Brew, names: list[str], flags: list[str]) -> int:
             "full_name": name,
             "tap": "homebrew/core",
             "versions": {"stable": brew.formulae[name].name, "head": None, "bottle": True},
-            "keg_only": False,
+            "keg_only": keg_only(name),
             "dependencies": list(DEPENDENCIES.get(name, ())),
             "installed": [{"version": found[name].name}] if name in found else [],
-            "linked_keg": found[name].name if name in found else None,
+            "linked_keg": found[name].name if name in found and not keg_only(name) else None,
             "pinned": False,
             "outdated": False,
         }
