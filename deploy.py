@@ -9,25 +9,29 @@ from deploys import (
     base,
     budget,
     claude_code,
+    compilers,
     dispatch,
+    environments,
     firewall,
     gateway,
     icecream,
     keys,
+    llvm,
     operators,
     quarantine,
     relay,
     secrets,
     sources,
     tailscale,
+    toolchains,
 )
-from fleet.converge import converge, learn, take_leave
+from fleet.converge import converge, learn, restock, take_leave
 
 converge(base)
 converge(sources)
 converge(tailscale)
 converge(keys)
-learn()
+learn("what it is")
 converge(firewall)
 converge(operators)
 converge(secrets)
@@ -39,5 +43,13 @@ converge(claude_code)
 converge(agentapi)
 converge(dispatch)
 converge(icecream)
+converge(llvm)
+learn("its compiler")
+converge(environments)
+learn("what it packed")
+restock(artifacts)
+restock(relay)
+converge(toolchains)
+converge(compilers)
 converge(quarantine)
 take_leave()

@@ -37,7 +37,7 @@ secrets.resources = _wanted
 converge(base)
 converge(sources)
 converge(tailscale)
-learn()
+learn("what it is")
 converge(firewall)
 converge(artifacts)
 converge(relay)

@@ -17,6 +17,7 @@ from fleet.resources import (
     Service,
     User,
 )
+from fleet.toolchains import cache_mb
 from fleet.view import HostView
 
 SOURCE = "icecream-source"
@@ -136,7 +137,7 @@ def _worker(view: HostView) -> Service:
         "-s", f"{_scheduler_address(view)}:{role.scheduler_port}",
         "-u", role.icecc_user,
         "-b", role.icecc_env_dir,
-        "--cache-limit", str(role.icecc_cache_mb),
+        "--cache-limit", str(cache_mb(view.fleet, host)),
         "--nice", str(role.icecc_nice),
         "-m", str(host.max_jobs),
     ]  # fmt: skip

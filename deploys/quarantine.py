@@ -11,6 +11,7 @@ from fleet.daemons import daemon
 from fleet.model import Host
 from fleet.resources import Directory, File, Resources, Service, User
 from fleet.settings import settings_for
+from fleet.toolchains import is_worker
 from fleet.view import HostView
 
 NAME = "quarantine"
@@ -54,13 +55,6 @@ def url(view: HostView) -> str:
 def config_path(view: HostView) -> str:
     """What the quarantine knows of the fleet."""
     return f"{view.settings.config_dir}/quarantine.json"
-
-
-def is_worker(host: Host) -> bool:
-    """Whether a host takes other hosts' jobs, so that it can be kept from it."""
-    role = settings_for(host.role.value)
-    has_icecream = "icecream" in role.capabilities and "icecream" not in host.without
-    return has_icecream and role.icecc_serves_remote
 
 
 def _config(view: HostView) -> File:

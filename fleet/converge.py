@@ -74,7 +74,20 @@ def converge(module: Capability) -> None:
         _bring(name, module.resources(view), order)
 
 
-def learn() -> None:
+def restock(module: Capability) -> None:
+    """Bring once more the artifacts alone, after a run has learned of new ones."""
+    name = capability_name(module)
+    if os.environ.get(ONLY, name) != name:
+        return
+    with _isolated(name):
+        view = _view(host.name)
+        if name not in view.capabilities or ctx_host.get() in state.failed_hosts:
+            return
+        order = HostOrder(name, partial(_view, host.name))
+        artifacts.ensure(order=order, depot=_Depot(), name=f"{name}: new artifacts")
+
+
+def learn(what: str) -> None:
     """Note what only the host can tell of itself, for everything that follows from it."""
     if ONLY in os.environ:
         return
@@ -82,7 +95,7 @@ def learn() -> None:
         if ctx_host.get() in state.failed_hosts:
             return
         order = HostOrder("learn", partial(_view, host.name))
-        learning.ensure(order=order, hear=_hear, learn=_learn, name="learn what it tells")
+        learning.ensure(order=order, hear=_hear, learn=_learn, name=f"learn {what}")
 
 
 def take_leave() -> None:

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from facts.look import Look
 from facts.tailnet import Tailnet
+from fleet.environments import Environment, read_environments
 from fleet.lock import LockedHost, LockedTailnet, read_fleet_lock, write_fleet_lock
 from fleet.model import Host
 from fleet.problems import FleetError
 from fleet.resources import Reading
 from fleet.target import Target, load_target
 
-HOST_KEY, DISPATCH_KEY = "host key", "dispatch key"  # names of the readings they come from
+# Names of the readings that it comes from.
+HOST_KEY, DISPATCH_KEY = "host key", "dispatch key"
+COMPILER, ENVIRONMENTS = "compiler", "environments"
 
 _writing = threading.Lock()
 
@@ -30,6 +33,8 @@ class Learned:
     name: str | None = None
     host_keys: tuple[str, ...] = ()
     dispatch_key: str | None = None
+    compiler: str | None = None
+    environments: tuple[Environment, ...] = ()
 
 
 def public_key(name: str, path: str) -> Reading:
@@ -40,7 +45,15 @@ def public_key(name: str, path: str) -> Reading:
 def known(host: Host) -> Learned:
     """What the model knows."""
     at = host.addresses
-    return Learned(at.tailnet, at.tailnet6, at.tailnet_name, host.host_keys, host.dispatch_key)
+    return Learned(
+        at.tailnet,
+        at.tailnet6,
+        at.tailnet_name,
+        host.host_keys,
+        host.dispatch_key,
+        host.compiler,
+        host.environments,
+    )
 
 
 def hear(host: Host, look: Look, *, repin: bool = False) -> tuple[Learned, Learned]:
@@ -54,6 +67,9 @@ def hear(host: Host, look: Look, *, repin: bool = False) -> tuple[Learned, Learn
         before,
         host_keys=(repin and _keys(look, HOST_KEY)) or before.host_keys or _keys(look, HOST_KEY),
         dispatch_key=next(iter(_keys(look, DISPATCH_KEY)), before.dispatch_key),
+        # One that is gone is gone: nobody may be sent jobs for it.
+        compiler=look.values.get(COMPILER, before.compiler or "") or None,
+        environments=_environments(look, before),
     )
     place = look.tailnet
     if not place.running:
@@ -65,6 +81,12 @@ def hear(host: Host, look: Look, *, repin: bool = False) -> tuple[Learned, Learn
 def _keys(look: Look, reading: str) -> tuple[str, ...]:
     key = look.values.get(reading, "")
     return (key,) if key else ()
+
+
+def _environments(look: Look, before: Learned) -> tuple[Environment, ...]:
+    if ENVIRONMENTS not in look.values:
+        return before.environments
+    return read_environments(look.values[ENVIRONMENTS])
 
 
 def _full_name(name: str, now: Tailnet) -> str | None:
@@ -90,9 +112,11 @@ def _locked(name: str, now: Learned) -> LockedHost:
             tailnet=LockedTailnet(ipv4=now.ipv4, ipv6=now.ipv6, name=now.name),
             host_keys=now.host_keys,
             dispatch_key=now.dispatch_key,
+            compiler=now.compiler,
+            environments=now.environments,
         )
     except ValueError:
-        said = (now.ipv4, now.ipv6, now.name, *now.host_keys, now.dispatch_key)
+        said = (now.ipv4, now.ipv6, now.name, *now.host_keys, now.dispatch_key, now.compiler)
         fault = f"{name} says of itself: {' '.join(one for one in said if one)}"
         fix = "not all of it can be true; see `tailscale status` there, and its SSH keys"
         raise FleetError.of("fleet.lock.yaml", fault, fix) from None

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from fleet.environments import Compiler, Environment, Sha256
 from fleet.parse import parse, wrong
 from fleet.problems import FleetError, Problem, show, suggest
 from fleet.schema import is_public_key, tailnet_address
@@ -29,8 +30,9 @@ ANY = "any"  # the platform of what is the same everywhere
 MAX_ARTIFACT = 64 * 2**30  # bytes
 
 _FLEET_HEADER = """\
-# What only the world can tell about the hosts of fleet.yaml: their tailnet addresses and their
-# SSH host keys. Written by runs, reviewed in git: a key that changes without a reason is an alarm.
+# What only the world can tell about the hosts of fleet.yaml: their tailnet addresses, their SSH
+# host keys, the compiler they have and what was packed of it. Written by runs, reviewed in git: a
+# key that changes without a reason is an alarm.
 # Do not edit; to make a run learn a host anew, delete its entry.
 """
 _ARTIFACTS_HEADER = """\
@@ -86,6 +88,8 @@ class LockedHost(_Fixed):
     tailnet: LockedTailnet = LockedTailnet()
     host_keys: tuple[HostKey, ...] = ()
     dispatch_key: HostKey | None = None  # the orchestrator's account that talks to agents
+    compiler: Compiler | None = None  # the clang that the fleet's jobs use
+    environments: tuple[Environment, ...] = ()  # packed there, newest first
 
 
 class FleetLock(_Fixed):
@@ -113,6 +117,14 @@ class FleetLock(_Fixed):
     def dispatch_key(self, name: str) -> str | None:
         """Return the key of the account that talks to agents; None when none was learned."""
         return self.hosts[name].dispatch_key if name in self.hosts else None
+
+    def compiler(self, name: str) -> str | None:
+        """Return the clang that the host has for the fleet's jobs; None when none was learned."""
+        return self.hosts[name].compiler if name in self.hosts else None
+
+    def environments(self, name: str) -> tuple[Environment, ...]:
+        """Return the compile environments that the host has packed, newest first."""
+        return self.hosts[name].environments if name in self.hosts else ()
 
     def strays(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the hosts of the lock that are not among `names`, sorted."""
@@ -150,12 +162,6 @@ def read_fleet_lock(path: Path) -> FleetLock:
 def write_fleet_lock(path: Path, lock: FleetLock) -> None:
     """Write fleet.lock.yaml, hosts sorted, at once and whole."""
     _write(path, _text(_FLEET_HEADER, lock))
-
-
-def _sha256(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise wrong(f"{show(text)} is not a SHA-256", "write 64 hexadecimal digits, lower case")
-    return text
 
 
 def _https(text: str) -> str:
@@ -216,7 +222,7 @@ class Pin(_Fixed):
     """One file: what it is, byte for byte, and where it can be had."""
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
-    sha256: Annotated[str, AfterValidator(_sha256)]
+    sha256: Sha256
     size: Annotated[int, Field(strict=True, gt=0, le=MAX_ARTIFACT)]  # bytes
     vouched: tuple[Voucher, ...] | None = None  # empty: nobody did; None: nobody noted it
 

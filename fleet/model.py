@@ -9,13 +9,14 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fleet.environments import Environment
 from fleet.kinds import AGENT_ROLES, Arch, Os, Power, Role, Sudo
 from fleet.lock import FleetLock, lock_path, read_fleet_lock
 from fleet.parse import parse
 from fleet.problems import FleetError, Problem, show, suggest
 from fleet.roles import agent_sudo, reserved_cores
 from fleet.rules import DEFAULT_SSH_PORT, check
-from fleet.schema import ANTHROPIC_URL, FleetFile, HostEntry
+from fleet.schema import ANTHROPIC_URL, FleetFile, HostEntry, ToolchainEntry
 from fleet.secrets import mask_known_shapes
 from fleet.yamlfile import Document, display, read_document
 
@@ -33,6 +34,7 @@ __all__ = [
     "Role",
     "Ssh",
     "Sudo",
+    "Toolchain",
     "load_fleet",
 ]
 
@@ -84,6 +86,8 @@ class Host(_Fixed):
     without: tuple[str, ...] = ()  # capabilities that this host does not get
     host_keys: tuple[str, ...] = ()  # OpenSSH public keys, pinned or learned
     dispatch_key: str | None = None  # the same, of the account that talks to agents; learned only
+    compiler: str | None = None  # its clang for the fleet's jobs, `VERSION DIGEST`; learned only
+    environments: tuple[Environment, ...] = ()  # packed there, newest first; learned only
     hardware: str = ""  # for people only
 
     @property
@@ -120,6 +124,13 @@ class Operator(_Fixed):
     ssh_keys: tuple[str, ...]  # OpenSSH public keys, a line each
 
 
+class Toolchain(_Fixed):
+    """The compiler that all hosts have in common."""
+
+    llvm: int  # clang's major version
+    sample_percent: float  # of the jobs, compiled at home, too, and compared
+
+
 class Fleet(_Fixed):
     """All hosts, in the order of the file."""
 
@@ -127,6 +138,7 @@ class Fleet(_Fixed):
     hosts: tuple[Host, ...]
     scheduler: str  # name of the host that the compile scheduler runs on
     relays: Mapping[str, str] = Field(default_factory=dict)  # site → host that serves downloads
+    toolchain: Toolchain | None = None
     budgets: Mapping[Role, int | float]  # dollars an agent session may spend, by role
     daily_budget: int | float | None = None  # dollars all agents together may spend in a day
     anthropic_url: str = ANTHROPIC_URL
@@ -227,6 +239,7 @@ def _fleet(file: FleetFile, learned: FleetLock) -> Fleet:
         hosts=hosts,
         scheduler=file.scheduler or orchestrator,
         relays=file.relays,
+        toolchain=_toolchain(file.toolchain),
         budgets={role: _dollars(budget) for role, budget in file.budgets.items()},
         daily_budget=_some_dollars(file.daily_budgets.get("fleet")),
         anthropic_url=file.anthropic_url,
@@ -236,6 +249,12 @@ def _fleet(file: FleetFile, learned: FleetLock) -> Fleet:
         ),
         secrets=file.secrets,
     )
+
+
+def _toolchain(stated: ToolchainEntry | None) -> Toolchain | None:
+    if stated is None:
+        return None
+    return Toolchain(llvm=_sure(stated.llvm), sample_percent=stated.sample_percent)
 
 
 def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Host:
@@ -272,6 +291,8 @@ def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Ho
         without=host.without,
         host_keys=learned.host_keys(name),
         dispatch_key=learned.dispatch_key(name),
+        compiler=learned.compiler(name),
+        environments=learned.environments(name),
         hardware=host.hardware,
     )
 

@@ -41,16 +41,19 @@ def artifact(view: HostView, name: str) -> Artifact:
     return Artifact(name=name, version=pin.version, path=path, sha256=pin.sha256, size=pin.size)
 
 
-def program(view: HostView, name: str, *, file: str = "", member: str = "") -> Program:
+def program(
+    view: HostView, name: str, *, file: str = "", member: str = "", tree: str = ""
+) -> Program:
     """The pinned program as this host has it installed; the file is called `file`, or `name`.
 
-    `member` is its path inside the artifact, a .tgz; without, the artifact is the program. Raises
-    FleetError when it is not pinned: see `missing`.
+    `member` is its path inside the artifact, a .tgz; without, the artifact is the program, or an
+    archive of which all is installed, with the program at `tree`. Raises FleetError when it is not
+    pinned: see `missing`.
     """
     source = artifact(view, name)
     generation = f"{source.version}-{source.sha256[:_SHORT]}"
-    path = f"{view.settings.programs_dir}/{name}/{generation}/{file or name}"
-    return Program(name, source.version, path, source, member)
+    path = f"{view.settings.programs_dir}/{name}/{generation}/{tree or file or name}"
+    return Program(name, source.version, path, source, member, tree)
 
 
 def pinned(view: HostView, wanted: Artifact) -> Pinned:

@@ -251,7 +251,9 @@ class Program:
     It gets that name when all of it is there, so that it exists means that it is right: no look
     reads it. For the same reason it is no input of a service; what has its path in it is, such as
     a unit or a wrapper. `member` is its path inside the artifact, a .tgz; without, the artifact is
-    the executable. The version before stays beside it, for whoever still runs that.
+    the executable. With a `tree` all of its archive is installed, without its top directory, and
+    that is the program's path inside. The version before stays beside it, for whoever still runs
+    that.
     """
 
     name: str
@@ -259,16 +261,24 @@ class Program:
     path: str
     artifact: Artifact
     member: str = ""
+    tree: str = ""
+
+    @property
+    def directory(self) -> str:
+        """The directory that holds this version."""
+        return self.path.removesuffix(
+            f"/{self.tree}" if self.tree else f"/{self.path.rsplit('/')[-1]}"
+        )
 
     @property
     def generation(self) -> str:
         """The name of the directory that holds this version."""
-        return self.path.rsplit("/", 2)[1]
+        return self.directory.rsplit("/", 1)[1]
 
     @property
     def home(self) -> str:
         """Where all versions of the program are."""
-        return self.path.rsplit("/", 2)[0]
+        return self.directory.rsplit("/", 1)[0]
 
     @property
     def current(self) -> str:

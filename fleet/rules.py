@@ -14,7 +14,7 @@ from typing import Any
 from fleet.kinds import GROUP_NAMES, MAC_ROLES, OS_ARCH, ROLE_ARCH, ROLE_OS, Os, Power, Role
 from fleet.problems import Problem, show, suggest
 from fleet.roles import known_capabilities, reserved_cores
-from fleet.schema import HOST_NAME, FleetFile, HostEntry
+from fleet.schema import HOST_NAME, FleetFile, HostEntry, ToolchainEntry
 from fleet.secrets import KNOWN
 from fleet.yamlfile import Document, Key
 
@@ -65,6 +65,8 @@ def _absent(document: Document, path: Key, required: tuple[str, ...]) -> Iterato
 
 def _required_keys(document: Document, file: FleetFile) -> Iterator[Problem]:
     yield from _absent(document, (), FleetFile.required)
+    if file.toolchain is not None:
+        yield from _absent(document, ("toolchain",), ToolchainEntry.required)
     hosts = _at(document, ("hosts",))
     for name, host in hosts.items() if isinstance(hosts, Mapping) else ():
         if host is not None:

@@ -27,6 +27,7 @@ TAILNET_IPV4 = ipaddress.IPv4Network("100.64.0.0/10")
 ANTHROPIC_URL = "https://api.anthropic.com"
 MAX_CORES = 1024
 MAX_DOLLARS = 10_000
+MIN_LLVM = 11  # older ones are in no distribution that is still supported
 _DNS_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
@@ -332,6 +333,21 @@ class OperatorEntry(_Entry):
     )
 
 
+class ToolchainEntry(_Entry):
+    """The one compiler that every host has beside its own, for the compile cluster."""
+
+    required: ClassVar[tuple[str, ...]] = ("llvm",)
+
+    llvm: Annotated[int, Field(strict=True, ge=MIN_LLVM, le=99)] | None = Field(
+        default=None, description="major version of clang that every host gets and jobs use"
+    )
+    sample_percent: Annotated[float, Field(strict=True, ge=0, le=100)] = Field(
+        default=1,
+        description="how many of its jobs in a hundred a host compiles itself, too, to compare "
+        "what a worker returned; default: 1",
+    )
+
+
 class FleetFile(_Entry):
     """fleet.yaml: the hosts of one fleet and what is wanted of them."""
 
@@ -349,6 +365,11 @@ class FleetFile(_Entry):
         description="by site, the host there that fetches downloads once and hands them on to "
         "its neighbours; the orchestrator's site needs none",
         json_schema_extra={"propertyNames": {"pattern": f"^{HOST_NAME}$"}},
+    )
+    toolchain: ToolchainEntry | None = Field(
+        default=None,
+        description="the compiler that all hosts have in common; without, icecream runs, and each "
+        "host brings its own",
     )
     ssh: SshEntry = Field(default=SshEntry(), description="how to log in, for every host")
     budgets: dict[Role, Dollars] = Field(

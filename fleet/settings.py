@@ -62,8 +62,9 @@ class Settings(BaseModel):
     icecc_port: int
     scheduler_port: int
     icecc_nice: int
-    icecc_cache_mb: Annotated[int, Field(gt=256, lt=2048)]
     icecc_env_dir: str
+    environments_dir: str
+    compilers_dir: str
     icecc_serves_remote: bool
     icecc_why_not_remote: str
     icecc_path: tuple[str, ...]

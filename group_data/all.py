@@ -18,6 +18,10 @@ capabilities = (
     "agentapi",
     "dispatch",
     "icecream",
+    "llvm",
+    "environments",
+    "toolchains",
+    "compilers",
     "quarantine",
 )
 reserved_cores = 0  # cores that compile jobs from elsewhere never get
@@ -83,11 +87,9 @@ icecc_user = "icecc"
 icecc_port = 10245
 scheduler_port = 8765
 icecc_nice = 5
-# An unpacked environment takes about 240 MB. The packaged limit of 256 MB evicts one while jobs
-# still use it, which costs each of them half a minute. Not above 2047: icecream 1.4 computes the
-# bytes in an int (daemon/main.cpp), so 4000 would mean "no limit".
-icecc_cache_mb = 2000
 icecc_env_dir = "/var/cache/agentfleet-icecc"
+environments_dir = "/opt/icecc-envs"  # packed compilers, on every client
+compilers_dir = "/opt/agentfleet/compilers"  # the wrappers, first on everybody's PATH
 icecc_serves_remote = True
 icecc_why_not_remote = ""
 icecc_path = ("/usr/lib/icecream/sbin", "/usr/sbin")  # Arch, Debian

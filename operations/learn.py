@@ -22,6 +22,8 @@ _WORDS = {
     "name": "its name in the tailnet is {}",
     "host_keys": "its SSH host key is {}",
     "dispatch_key": "it talks to agents with the SSH key {}",
+    "compiler": "its clang for the fleet is {}",
+    "environments": "it has packed {}",
 }
 
 
@@ -50,7 +52,9 @@ def news(before: Learned, now: Learned) -> list[str]:
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 - a field's
-    return ", ".join(value) if isinstance(value, tuple) else str(value or "none")
+    if isinstance(value, tuple):
+        return ", ".join(str(getattr(one, "name", one)) for one in value) or "none"
+    return str(value or "none")
 
 
 def _learn(state: State, host: Host, now: Learned, learn: Learn) -> bool:

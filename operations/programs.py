@@ -50,7 +50,7 @@ def plan(want: Resources, context: HostContext, look: Look) -> Change | None:
 def absent(program: Program, look: Look) -> bool:
     """Whether the host lacks the program. Raises RefusedError where no file can be put."""
     now = look.path(program.path)
-    if now is not None and now.kind is not Kind.FILE:
+    if now is not None and now.kind not in (Kind.FILE, *((Kind.LINK,) if program.tree else ())):
         fault = f"{program.path} is a {now.kind.value}, a program should be there: move it away"
         raise RefusedError(fault)
     return now is None or now.size == 0
@@ -79,13 +79,17 @@ def _install(program: Program, context: HostContext) -> Iterator[str]:
     """Shell: the artifact is compared once more, since nobody has read it since it came."""
     source = program.artifact
     yield words("verified", source.name, source.sha256, source.path)
-    yield words("unpack", source.name, source.path, program.member, program.path)
+    if program.tree:
+        yield words("plant", source.name, source.path, program.tree, program.directory)
+    else:
+        yield words("unpack", source.name, source.path, program.member, program.path)
     if ("artifact", source.path) not in context.wanted:
         # With what broken attempts left of other versions. Before the program has its name, since
         # nobody looks for its artifact afterwards.
         every = f"{quote(source.path.rsplit('/', 2)[0])}/*"
         yield f"rm -f {every}/{quote(source.name)}-[0-9]*\nrmdir {every} 2>/dev/null || true"
-    yield f"mv -f {quote(f'{program.path}.new')} {quote(program.path)}"
+    whole = program.directory if program.tree else program.path
+    yield f"mv -f {quote(f'{whole}.new')} {quote(whole)}"
 
 
 # The last four bytes of a .gz are the size of what is in it, the low byte first. `sync`, since
@@ -108,6 +112,18 @@ _FUNCTIONS = """unpack() { # NAME ARTIFACT MEMBER PATH
     fi
     [ -s "$staged" ] || fail "$1: there is nothing in $2"
     chmod 0755 "$staged"
+    sync
+}
+plant() { # NAME ARCHIVE PROGRAM DIRECTORY
+    staged=$4.new
+    mkdir -p "${4%/*}"
+    room "$1" $(($(wc -c <"$2") * 4)) "${4%/*}"
+    trap 'rm -rf "$staged"' EXIT
+    trap 'exit 1' HUP INT TERM
+    rm -rf "$staged" "$4"
+    mkdir -m 0755 "$staged"
+    tar -xf "$2" -C "$staged" --strip-components 1 --no-same-owner || fail "$1: $2 is no archive"
+    [ -f "$staged/$3" ] || fail "$1: $3 is not in $2"
     sync
 }
 use() { # HOME GENERATION: this one; the one before stays, all others go

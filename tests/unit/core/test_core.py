@@ -124,7 +124,7 @@ def test_every_role_has_its_settings() -> None:
     [
         ({"journal_max": None}, "journal_max"),
         ({"surprise": 1}, "surprise"),
-        ({"icecc_cache_mb": 4000}, "icecc_cache_mb"),
+        ({"gateway_warn_percent": 100}, "gateway_warn_percent"),
     ],
 )
 def test_wrong_group_data_names_the_value(

@@ -10,13 +10,13 @@ from typing import Any
 import click
 import pytest
 
-from deploys import quarantine
 from fleet import cli, cluster, orchestrator
 from fleet.cluster import Node
 from fleet.model import Fleet, load_fleet
 from fleet.problems import FleetError
 from fleet.ssh import Answer
 from fleet.target import load_target
+from fleet.toolchains import is_worker
 
 Capture = pytest.CaptureFixture[str]
 BOSS = Node("boss", "100.64.0.1", 10245, "x86_64", 1, 8)
@@ -200,7 +200,7 @@ def test_the_quarantine_is_asked_with_its_own_configuration(
 def test_workers_are_those_that_take_jobs(fleet_file: Path) -> None:
     def found() -> list[str]:
         fleet: Fleet = load_fleet(fleet_file)
-        return [host.name for host in fleet.hosts if quarantine.is_worker(host)]
+        return [host.name for host in fleet.hosts if is_worker(host)]
 
     assert found() == ["boss", "berry", "win"]
     text = fleet_file.read_text()
