@@ -47,11 +47,29 @@ def _all(view: HostView, hosts: Iterable[Host]) -> Iterator[Artifact]:
         other = HostView(view.fleet, host, view.artifacts)
         for wanted in (c for c in other.capabilities if c not in SERVING):
             want = capability(wanted).resources(other)
-            builds = (build.artifact for build in want.builds)
+            builds = (build.artifact for build in want.builds if build.artifact)
             programs = (program.artifact for program in want.programs)
             for artifact in (*want.artifacts, *builds, *programs):
-                below = artifact.path.removeprefix(_root(other))
-                yield replace(artifact, path=f"{_root(view)}{below}")
+                if not artifact.kept:
+                    yield _served(view, artifact)
+
+
+def _served(view: HostView, artifact: Artifact) -> Artifact:
+    """The same where this host serves it from. What it has elsewhere for itself is copied."""
+    path = served_path(view, artifact)
+    elsewhere = artifact.path != path and not artifact.path.endswith(path.removeprefix(_root(view)))
+    return replace(artifact, path=path, beside=artifact.path if elsewhere else "")
+
+
+def beside(view: HostView, artifact: Artifact) -> Artifact:
+    """The same for the host's own use: what it serves to others need not come once more."""
+    serves = view.host == view.fleet.orchestrator or view.fleet.is_relay(view.host)
+    return replace(artifact, beside=served_path(view, artifact)) if serves else artifact
+
+
+def served_path(view: HostView, artifact: Artifact) -> str:
+    """Where a host that serves the artifact has it: the path of its address."""
+    return f"{_root(view)}/{artifact.sha256}/{artifact.path.rpartition('/')[2]}"
 
 
 def _server(view: HostView, root: str) -> Service:

@@ -225,10 +225,10 @@ def _build(view: HostView) -> tuple[tuple[Build, ...], tuple[File, ...]]:
     build = Build(
         name="icecream",
         version=f"{source.version}-{RECIPE_RELEASE}",
-        manager=Manager.PACMAN if arch else Manager.PORT,
         script=script.path,
         stamp=f"{prefix}/.agentfleet-build",
         artifact=source,
+        manager=Manager.PACMAN if arch else Manager.PORT,
     )
     if not arch:
         return (build,), (script,)

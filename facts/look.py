@@ -71,7 +71,7 @@ def probes(wanted: Mapping[str, Resources], *, mac: bool, state_dir: str) -> tup
     files = [file for r in everything for file in r.files]
     services = [service for r in everything for service in r.services]
     programs = [program for r in everything for program in r.programs]
-    artifacts = [build.artifact for r in everything for build in r.builds]
+    artifacts = [build.artifact for r in everything for build in r.builds if build.artifact]
     artifacts += [artifact for r in everything for artifact in r.artifacts]
     artifacts += [program.artifact for program in programs]
     large = {artifact.path for artifact in artifacts} | {program.path for program in programs}

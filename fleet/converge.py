@@ -19,6 +19,7 @@ from facts.look import Look, look
 from fleet import learned, orchestrator, secrets
 from fleet.cache import obtain
 from fleet.identity import mismatch
+from fleet.packed import published, retrieve
 from fleet.pins import mirrors, pinned
 from fleet.plan import (
     Capability,
@@ -42,6 +43,7 @@ from operations import (
     leftovers,
     packages,
     programs,
+    remarks,
     services,
     sessions,
     settings,
@@ -126,6 +128,8 @@ def _bring(name: str, has: Resources, order: HostOrder) -> None:
         tailnet.ensure(order=order, name=f"{name}: tailnet")
     if has.session:
         sessions.ensure(order=order, begin=_begin_session, name=f"{name}: session")
+    if has.later:
+        remarks.ensure(order=order, name=f"{name}: remarks")
     if has.guard:
         guard.release(order=order, confirm=_confirm, name=f"{name}: confirmed")
 
@@ -138,7 +142,7 @@ def _bring_software(name: str, has: Resources, order: HostOrder) -> None:
         packages.ensure(order=order, name=f"{name}: packages")
     if has.users:
         users.ensure(order=order, name=f"{name}: users")
-    if has.artifacts or has.builds or has.programs:
+    if has.artifacts or has.builds or has.programs or "artifacts" in has.later:
         artifacts.ensure(order=order, depot=_Depot(), name=f"{name}: artifacts")
     if has.programs:
         programs.ensure(order=order, name=f"{name}: programs")
@@ -182,6 +186,8 @@ class _Depot:
         return mirrors(_view(host))
 
     def obtain(self, artifact: Artifact) -> Path:
+        if packed := published(_target().fleet, artifact.sha256):
+            return retrieve(_target(), packed)
         return obtain(pinned(_view(host.name), artifact))
 
 

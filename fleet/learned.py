@@ -113,7 +113,7 @@ def _locked(name: str, now: Learned) -> LockedHost:
             host_keys=now.host_keys,
             dispatch_key=now.dispatch_key,
             compiler=now.compiler,
-            environments=now.environments,
+            environments=now.environments or None,
         )
     except ValueError:
         said = (now.ipv4, now.ipv6, now.name, *now.host_keys, now.dispatch_key, now.compiler)

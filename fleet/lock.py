@@ -89,7 +89,7 @@ class LockedHost(_Fixed):
     host_keys: tuple[HostKey, ...] = ()
     dispatch_key: HostKey | None = None  # the orchestrator's account that talks to agents
     compiler: Compiler | None = None  # the clang that the fleet's jobs use
-    environments: tuple[Environment, ...] = ()  # packed there, newest first
+    environments: tuple[Environment, ...] | None = None  # packed there, newest first
 
 
 class FleetLock(_Fixed):
@@ -124,7 +124,7 @@ class FleetLock(_Fixed):
 
     def environments(self, name: str) -> tuple[Environment, ...]:
         """Return the compile environments that the host has packed, newest first."""
-        return self.hosts[name].environments if name in self.hosts else ()
+        return (self.hosts[name].environments or ()) if name in self.hosts else ()
 
     def strays(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the hosts of the lock that are not among `names`, sorted."""

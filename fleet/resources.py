@@ -235,13 +235,19 @@ class AgentSession:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A pinned download on the host, at a path that ends in its own digest's directory."""
+    """A file on the host that is known by its digest: a pinned download, or what a host packed.
+
+    Hosts that serve it do so as `SHA256/NAME`, NAME being the last part of the path. `beside` is
+    where the host may have the same bytes already. One that is `kept` stays, and is never fetched.
+    """
 
     name: str
     version: str
     path: str
     sha256: str
     size: int
+    beside: str = ""
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -300,18 +306,20 @@ class Guard:
 
 @dataclass(frozen=True)
 class Build:
-    """A program built on the host from pinned source, once per version.
+    """Something made on the host, once per version: a program from pinned source, or a package.
 
-    `script` is a file on the host that builds and installs, called with the artifact's path; it
-    is done when the file `stamp` holds the line `version`. Only for hosts that use `manager`.
+    `script` is a file on the host that makes it, called with the artifact's path, or without one
+    with the version; it is done when the file `stamp` holds the line `version`. With a `manager`,
+    only for hosts that use that. `says` tells in the user's words what happens.
     """
 
     name: str
     version: str
-    manager: Manager
     script: str
     stamp: str
-    artifact: Artifact
+    artifact: Artifact | None = None
+    manager: Manager | None = None
+    says: str = "build from source (takes minutes)"
 
 
 @dataclass(frozen=True)
@@ -319,6 +327,8 @@ class Resources:
     """Everything one capability wants on one host, in the order in which it is brought there.
 
     `masked` are systemd units that a package would start by itself and that must never run.
+    `later` names the kinds of resources that an earlier part of the same run may add, when it has
+    learned what they follow from. `remarks` are for people: nothing is done about them.
     """
 
     masked: tuple[str, ...] = ()
@@ -335,6 +345,8 @@ class Resources:
     services: tuple[RunningService, ...] = ()
     node: TailnetNode | None = None
     session: AgentSession | None = None
+    later: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def values(self) -> tuple[Setting | Reading, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.hostkeys import known_hosts, not_pinned, not_the_same
 from fleet.model import Host
+from fleet.problems import FetchError
 from fleet.reach import address
 from fleet.target import Target
 
@@ -86,6 +88,19 @@ def route(host: Host, target: Target) -> Route:
 def as_root(way: Route, script: str, timeout_s: float) -> Answer:
     """Run a shell script on the host as root; it travels on standard input."""
     return _run(way, [*way.command(), "sudo -n -H sh -s"], script, timeout_s)
+
+
+def download(way: Route, path: str, local: Path) -> None:
+    """Copy a file that everybody may read from the host. Raises FetchError with what went wrong."""
+    command = way.command()
+    command.append(f"cat {shlex.quote(path)}")
+    with local.open("wb") as stream:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.PIPE, check=False
+        )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise FetchError(_in_our_words(way, said) or f"exit code {done.returncode}")
 
 
 def ask(way: Route, place: str, port: int, question: str, timeout_s: float) -> Answer:

@@ -71,11 +71,12 @@ def missing(want: Resources, context: HostContext, look: Look) -> list[Artifact]
     And only where no capability brings it anyway.
     """
     sources = [
-        *(build.artifact for build in want.builds if builds.plan(build, look)),
+        *(b.artifact for b in want.builds if b.artifact and builds.plan(b, look)),
         *(program.artifact for program in want.programs if programs.absent(program, look)),
     ]
     own = (source for source in sources if ("artifact", source.path) not in context.wanted)
-    unique = {artifact.path: artifact for artifact in (*want.artifacts, *own)}
+    wanted = (artifact for artifact in want.artifacts if not artifact.kept)
+    unique = {artifact.path: artifact for artifact in (*wanted, *own)}
     return [artifact for artifact in unique.values() if absent(artifact, look)]
 
 
@@ -89,7 +90,8 @@ def _bring(
     state: State, host: Host, artifact: Artifact, depot: Depot, context: HostContext
 ) -> bool:
     """Pull; where nobody serves, deliver. Says what is wrong and fails the host otherwise."""
-    if mirrors := depot.mirrors(host.name):
+    mirrors = depot.mirrors(host.name)
+    if mirrors or artifact.beside:
         succeeded, output = _shell(host, pull(artifact, mirrors, context))
         if not succeeded:
             logger.error(f"{host.print_prefix}{output.stderr.strip()}")
@@ -128,6 +130,7 @@ def pull(artifact: Artifact, mirrors: Sequence[str], context: HostContext) -> st
     What arrived of an earlier attempt, or from the mirror before, is continued. If the whole is
     wrong then, the earlier part may have been, so it is fetched anew once; a mirror that lacks it
     says nothing of the part. Wrong bytes from a mirror alone are an error, whatever the next has.
+    What the host itself has beside it is copied, if it is right.
     """
     directory, name = artifact.path.rsplit("/", 1)
     urls = " ".join(quote(f"{mirror}/{artifact.sha256}/{name}") for mirror in mirrors)
@@ -135,6 +138,18 @@ def pull(artifact: Artifact, mirrors: Sequence[str], context: HostContext) -> st
     return f"""mkdir -p {quote(directory)}
 {digest(mac=context.mac)}
 {ROOM}
+take() {{
+    chmod 0644 {part}
+    {_SEAL} {part}
+    mv -f {part} {target}
+    echo {CAME}
+}}
+if [ "$(digest {quote(artifact.beside)})" = {artifact.sha256} ]; then
+    room {artifact.name} {artifact.size} {quote(directory)}
+    cp {quote(artifact.beside)} {part}
+    take
+    return 0
+fi
 command -v curl >/dev/null || {{ echo {ELSEWHERE}; return 0; }}
 get() {{
     code=0
@@ -156,10 +171,7 @@ for url in {urls}; do
     *) rm -f {part}; get ;;
     esac
     if [ "$found" = {artifact.sha256} ]; then
-        chmod 0644 {part}
-        {_SEAL} {part}
-        mv -f {part} {target}
-        echo {CAME}
+        take
         return 0
     elif [ "$code" = 0 ]; then
         rm -f {part}

@@ -1,4 +1,4 @@
-"""Programs built on the host from pinned source, once per version."""
+"""What is made on the host itself, once per version: programs from pinned source, and packages."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ def _plan(build: Build, want: Resources, context: HostContext, look: Look) -> Ch
 
 
 def plan(build: Build, look: Look) -> Change | None:
-    """The build when this host's manager is the one it is for and its stamp differs."""
-    if look.system.manager is not build.manager:
+    """The build when it is for this host's manager and its stamp differs."""
+    if build.manager and look.system.manager is not build.manager:
         return None
     stamp = look.path(build.stamp)
     wanted = hashlib.sha256(f"{build.version}\n".encode()).hexdigest()
     if stamp and stamp.sha256 == wanted:
         return None
-    says = f"{build.name} {build.version}: build from source (takes minutes)"
+    says = f"{build.name} {build.version}: {build.says}"
     source = build.artifact
+    if source is None:
+        return Change((says,), words(build.script, build.version))
     script = (
         verified(mac=look.system.kernel == "Darwin"),
         words("verified", source.name, source.sha256, source.path),

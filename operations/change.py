@@ -104,7 +104,7 @@ def carry_out(
         seen = look(host, context.asked)
         if hindrance := order.hindrance(seen):
             skipped = f"{order.capability} skipped: {hindrance}"
-            _tell((host.name, skipped), logger.warning, host.print_prefix)
+            tell((host.name, skipped), logger.warning, host.print_prefix)
             return
         change = plan(order.want(), context, seen)
         if change is None:
@@ -147,7 +147,7 @@ def reason(error: Exception) -> str:
 def failure(message: str) -> FunctionCommand:
     """A command that fails this host with these words, and says them in a dry run."""
     if not state.is_executing:  # a dry run never gets to the command
-        _tell((host.name, message), logger.warning, host.print_prefix)
+        tell((host.name, message), logger.warning, host.print_prefix)
 
     def refuse(state: State, host: Host) -> bool:
         logger.error(f"{host.print_prefix}{message}")
@@ -159,7 +159,7 @@ def failure(message: str) -> FunctionCommand:
 _told: set[tuple[str, str]] = set()
 
 
-def _tell(what: tuple[str, str], log: Callable[[str], None], prefix: str = "") -> None:
+def tell(what: tuple[str, str], log: Callable[[str], None], prefix: str = "") -> None:
     """Tell once a run: an interactive run plans twice."""
     if what not in _told:
         _told.add(what)
@@ -169,9 +169,9 @@ def _tell(what: tuple[str, str], log: Callable[[str], None], prefix: str = "") -
 def announce(operation: str, context: HostContext, change: Change) -> None:
     """Tell what changes, with diffs where they are wanted."""
     for line in (*change.says, *change.pending):
-        _tell((host.name, f"{context.capability}: {line}"), logger.info, host.print_prefix)
+        tell((host.name, f"{context.capability}: {line}"), logger.info, host.print_prefix)
     for diff in change.diffs if state.config.DIFF else ():
-        _tell((host.name, diff), logger.info)
+        tell((host.name, diff), logger.info)
     _record(operation, context, change)
 
 

@@ -139,8 +139,9 @@ def _program(program: Program) -> str:
 
 
 def _build(build: Build) -> str:
-    made = f"{build.name} {build.version} with {build.manager.value}"
-    return f"build      {made} by {build.script}, source {build.artifact.sha256}"
+    made = f"{build.name} {build.version}" + (f" with {build.manager}" if build.manager else "")
+    source = f", source {build.artifact.sha256}" if build.artifact else ""
+    return f"build      {made} by {build.script}{source}"
 
 
 def _setting(setting: Setting) -> str:

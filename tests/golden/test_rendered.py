@@ -113,6 +113,8 @@ def _changes(view: HostView, look: Look) -> Iterator[Change | None]:
         yield programs.plan(want, context, look)
         for build in want.builds:
             yield builds.plan(build, look)
+            if build.artifact is None:
+                continue
             receipt = artifacts.receive(build.artifact, "/tmp/parcel", context)  # noqa: S108
             yield Change(("artifact",), receipt)
             pull = artifacts.pull(build.artifact, "http://192.0.2.1:80", context)

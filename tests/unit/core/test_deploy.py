@@ -94,6 +94,7 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "icecream: files",
         "icecream: builds",
         "icecream: services",
+        "artifacts: new artifacts",
         "quarantine: packages",
         "quarantine: users",
         "quarantine: files",
@@ -204,5 +205,5 @@ def test_a_persons_application_is_left_alone_and_its_address_learned() -> None:
     _, said = dry_run(**told)
     assert "tailscale skipped: /Applications/Tailscale.app/it is here" in said
     assert not any(step.startswith("tailscale") for step in steps("imac", **told))
-    assert "learn what it tells" in steps("imac", **told)
+    assert "learn what it is" in steps("imac", **told)
     assert re.search(r"\[@fake/imac\] +learn: its address in the tailnet is 100.101.0.33", said)

@@ -102,7 +102,7 @@ EVERYTHING = Resources(
     files=(File("/k", b"hunter2", "cap/k", mode="0400", secret="key", check="true"),),
     guard=Guard(("/k",), ":"),
     artifacts=(Artifact("src", "1", "/a", "0" * 64, 1),),
-    builds=(Build("p", "1", Manager.APT, "/b", "/s", Artifact("src", "1", "/a", "0" * 64, 1)),),
+    builds=(Build("p", "1", "/b", "/s", Artifact("src", "1", "/a", "0" * 64, 1), Manager.APT),),
     settings=(Setting("name", "x", "read", "write"),),
     services=(
         RunningService("s", ("/in",), RestartPolicy.WHEN_IDLE, unless_virtual=True),

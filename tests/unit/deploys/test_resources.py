@@ -39,7 +39,7 @@ def text(resources: Resources, name: str) -> str:
 def downloads(name: str) -> set[str]:
     """What a host's own capabilities fetch, by digest."""
     own = [want for which, want in wanted(view(name)).items() if which not in SERVING]
-    builds = (build.artifact for want in own for build in want.builds)
+    builds = (build.artifact for want in own for build in want.builds if build.artifact)
     programs = (program.artifact for want in own for program in want.programs)
     plain = (one for want in own for one in want.artifacts)
     return {one.sha256 for one in (*builds, *programs, *plain)}

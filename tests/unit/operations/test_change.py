@@ -209,7 +209,7 @@ def test_the_script_travels_on_standard_input(on_good: Fleet) -> None:
 
 
 SOURCE = Artifact("src", "1.0", "/a/src", "0" * 64, 2_500_000)
-BUILD = Build("prog", "1.0-1", Manager.PACMAN, "/b/build", "/opt/stamp", SOURCE)
+BUILD = Build("prog", "1.0-1", "/b/build", "/opt/stamp", SOURCE, Manager.PACMAN)
 
 
 class NoDepot:

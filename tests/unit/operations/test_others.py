@@ -185,7 +185,18 @@ def source(content: bytes, path: str) -> Artifact:
     return Artifact("src", "1.0", path, digest, len(content))
 
 
-BUILD = Build("prog", "1.0-1", Manager.PACMAN, "/b/build", "/opt/stamp", source(b"x", "/a/src"))
+SOURCE = source(b"x", "/a/src")
+BUILD = Build("prog", "1.0-1", "/b/build", "/opt/stamp", SOURCE, Manager.PACMAN)
+
+
+def test_what_is_packed_from_the_host_itself_needs_neither_source_nor_manager() -> None:
+    packing = Build("environment", "16.0.6 it 1", "/b/pack", "/opt/stamp", says="pack")
+    host = FakeHost(manager=Manager.APT).lacks("/opt/stamp")
+    change = builds.plan(packing, host.look)
+    assert change
+    assert change.says == ("environment 16.0.6 it 1: pack",)
+    assert change.script == "/b/pack '16.0.6 it 1'"
+    assert not builds.plan(packing, host.has_file("/opt/stamp", b"16.0.6 it 1\n").look)
 
 
 def test_builds() -> None:
@@ -193,7 +204,7 @@ def test_builds() -> None:
     change = builds.plan(BUILD, host.look)
     assert change
     assert change.says == ("prog 1.0-1: build from source (takes minutes)",)
-    checked = f"verified src {BUILD.artifact.sha256} /a/src"
+    checked = f"verified src {SOURCE.sha256} /a/src"
     assert change.script.splitlines()[-2:] == [checked, "/b/build /a/src"]
     assert builds.plan(BUILD, host.has_file("/opt/stamp", b"0.9-1\n").look)
     assert builds.plan(BUILD, host.has_file("/opt/stamp", b"1.0-1\n").look) is None
