@@ -62,16 +62,10 @@ def _pinned(view: HostView) -> Program | None:
 def _fingerprint(view: HostView) -> Reading:
     """Prints `VERSION DIGEST` of the compiler, nothing where there is none.
 
-    Reading 180 MB at every look would take longer than everything else in it. So what was computed
+    Reading 250 MB at every look would take longer than everything else in it. So what was computed
     is kept beside the sizes and times of the files it was computed of: the one thing that a look
     writes.
     """
-    mac, role = view.host.is_mac, view.settings
-    text = view.render(
-        "llvm/fingerprint.sh.j2",
-        homes=homes(view),
-        stat="stat -L -f '%z %m'" if mac else "stat -L -c '%s %Y'",
-        digest="shasum -a 256" if mac else "sha256sum",
-        memo=f"{role.state_dir}/compiler",
-    )
+    memo = f"{view.settings.state_dir}/compiler"
+    text = view.render("llvm/fingerprint.sh.j2", homes=homes(view), memo=memo)
     return Reading(COMPILER, text.decode().strip())

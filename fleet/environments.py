@@ -83,17 +83,20 @@ def read_environments(text: str) -> tuple[Environment, ...]:
     Each is `PLATFORM VERSION DIGEST CONTENT SHA256 SIZE UNPACKED`, `;` between them. Raises
     ValueError when that is not what it says.
     """
-    found = []
-    for said in filter(None, (part.strip() for part in text.split(";"))):
+    return tuple(_read(said) for part in text.split(";") if (said := part.strip()))
+
+
+def _read(said: str) -> Environment:
+    try:
         platform, number, digest, content, sha256, size, unpacked = said.split(" ")
-        found.append(
-            Environment(
-                platform=Arch(platform),
-                compiler=f"{number} {digest}",
-                content=content,
-                sha256=sha256,
-                size=int(size),
-                unpacked=int(unpacked),
-            )
+        return Environment(
+            platform=Arch(platform),
+            compiler=f"{number} {digest}",
+            content=content,
+            sha256=sha256,
+            size=int(size),
+            unpacked=int(unpacked),
         )
-    return tuple(found)
+    except ValueError:
+        fix = "remove its state directory's environments* there and run again"
+        raise ValueError(f"it says it has packed {show(said)}: {fix}") from None

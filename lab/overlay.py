@@ -49,6 +49,8 @@ def overlay(fleet: Fleet, lab_name: str | None = None) -> Overlay:
         told = {
             "host_keys": learned.host_keys(host.name),
             "dispatch_key": learned.dispatch_key(host.name),
+            "compiler": learned.compiler(host.name),
+            "environments": learned.environments(host.name),
         }
         hosts.append(host.model_copy(update={"addresses": addresses, "ssh": ssh, **told}))
     operators = tuple(_operators(fleet, place))
