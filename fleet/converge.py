@@ -87,6 +87,7 @@ def restock(module: Capability) -> None:
             return
         order = HostOrder(name, partial(_view, host.name))
         artifacts.ensure(order=order, depot=_Depot(), name=f"{name}: new artifacts")
+        files.ensure(order=order, name=f"{name}: new artifacts noted")
 
 
 def learn(what: str) -> None:

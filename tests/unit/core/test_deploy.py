@@ -95,6 +95,7 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "icecream: builds",
         "icecream: services",
         "artifacts: new artifacts",
+        "artifacts: new artifacts noted",
         "quarantine: packages",
         "quarantine: users",
         "quarantine: files",
