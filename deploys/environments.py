@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deploys import llvm
+from fleet.environments import major
 from fleet.learned import ENVIRONMENTS
 from fleet.resources import Build, Directory, Manager, Package, Reading, Resources
 from fleet.toolchains import matrix
@@ -39,7 +40,8 @@ def resources(view: HostView) -> Resources:
 def _packing(view: HostView, script: str, stamp: str) -> Build:
     """A compiler that is only installed in this run is learned before this is carried out."""
     wanted = view.fleet.toolchain.llvm if view.fleet.toolchain else 0
-    compiler = view.host.compiler or f"{wanted} unknown"
+    known = view.host.compiler
+    compiler = known if known and major(known) == wanted else f"{wanted} unknown"
     return Build(
         name=f"environment of clang for {view.host.arch}",
         version=f"{compiler} {RECIPE}",
