@@ -1,6 +1,6 @@
-"""The compile cluster at work: every client with every worker, real projects, and what goes wrong.
+"""The compile cluster at work: each client with each worker, real projects, what goes wrong.
 
-binfmt is the kernel's, so a host of the lab can run programs of either architecture: where something
+binfmt is the kernel's, so a host of the lab runs programs of either architecture: where something
 ran is read from icecream's logs and from objects, never concluded from success.
 """
 
@@ -197,7 +197,7 @@ JOBS = """
 cd $(mktemp -d)
 for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do
     { echo '#include <map>'; echo '#include <string>'; echo '#include <iostream>'
-      echo "int part$n() { std::map<std::string, int> m; m[\\"$n\\"] = $n; return m.begin()->second; }"
+      echo "int part$n() { std::map<std::string, int> m; m[\\"$n\\"] = $n; return m.size(); }"
     } >part$n.cc
     objects="$objects part$n.o"
 done
