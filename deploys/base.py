@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fleet.bundle import orchestrator_bundle
 from fleet.learned import HOST_KEY, public_key
 from fleet.model import Os
@@ -29,7 +31,7 @@ def resources(view: HostView) -> Resources:
             view.script("with-interface", "services/with-interface.sh.j2"),
             *((view.script("with-log", "services/with-log.sh.j2"),) if mac else ()),
             *((orchestrator_program(view),) if view.host == view.fleet.orchestrator else ()),
-            _sshd(view),
+            sshd_drop_in(view, SSHD_CONFIG, "base/sshd.conf.j2", keys_only=True),
             *(() if mac else _linux_files(view)),
         ),
         settings=(
@@ -58,10 +60,26 @@ def _packages(view: HostView) -> tuple[Package, ...]:
     return (*tools, Package("iproute2"), time)
 
 
-def _sshd(view: HostView) -> File:
-    """Keys only. Refused where it would lock the login user out or have no effect."""
-    check = view.render("base/check-sshd.sh.j2").decode()
-    return view.file(SSHD_CONFIG, "base/sshd.conf.j2", check=check)
+def sshd_drop_in(
+    view: HostView,
+    path: str,
+    template: str,
+    *,
+    keys_only: bool = False,
+    values: Mapping[str, object] | None = None,
+) -> File:
+    """A file of sshd's, refused where it would have no effect.
+
+    One that lets in `keys_only` is refused where the login user has none, too.
+    """
+    check = view.render("base/check-sshd.sh.j2", keys_only=keys_only).decode()
+    return view.file(path, template, check=check, values=values)
+
+
+def sshd_told(view: HostView, path: str, teller: str = "") -> RunningService:
+    """The sshd of a Linux host, which has to take notice of such a file."""
+    name = "sshd.service" if view.host.os is Os.ARCH else "ssh.service"
+    return RunningService.notified(name, (path,), "systemctl try-reload-or-restart", teller)
 
 
 def _passwords_refused(view: HostView) -> Setting:
@@ -122,11 +140,10 @@ def _linux_services(view: HostView) -> tuple[RunningService, ...]:
 
     A Mac needs none: launchd starts an sshd for each connection.
     """
-    ssh = "sshd.service" if view.host.os is Os.ARCH else "ssh.service"
     time = RunningService("systemd-timesyncd.service", unless_virtual=True, unless_absent=True)
     told = RunningService.notified(time.name, (TIMESYNCD_CONFIG,), "systemctl try-restart")
     return (
-        RunningService.notified(ssh, (SSHD_CONFIG,), "systemctl try-reload-or-restart"),
+        sshd_told(view, SSHD_CONFIG),
         RunningService.notified(
             "systemd-journald.service", (JOURNALD_CONFIG,), "systemctl restart"
         ),

@@ -77,6 +77,12 @@ def service_stem(name: str) -> str:
     return re.sub(r"^(agentfleet-|org\.agentfleet\.)", "", name).removesuffix(".service")
 
 
+def told_stem(name: str, teller: str) -> str:
+    """The name under which it is noted what a teller told a service."""
+    return f"{service_stem(name)}{_TELLER}{teller}" if teller else service_stem(name)
+
+
+_TELLER = "+"
 _PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,Names"
 _SYSTEMD = f"systemctl show -p {_PROPERTIES} -- {{names}}"
 _LAUNCHD = """
@@ -132,7 +138,7 @@ def _launchd(lines: Lines) -> dict[str, ServiceState]:
 
 
 def _stamps(lines: Lines) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
-    """What services started with, and what others were told of: by stem."""
+    """What services started with, and what others were told of, by whomever: by stem."""
     started: dict[str, dict[str, str]] = {}
     told: dict[str, dict[str, str]] = {}
     current: dict[str, str] = {}
@@ -140,7 +146,8 @@ def _stamps(lines: Lines) -> tuple[dict[str, dict[str, str]], dict[str, dict[str
         if line.startswith("stamp "):
             directory, name = line.removeprefix("stamp ").rsplit("/", 1)
             stamps = started if directory == RUN_DIR else told
-            current = stamps.setdefault(name.removesuffix(".stamp"), {})
+            stem = name.removesuffix(".stamp").partition(_TELLER)[0]
+            current = stamps.setdefault(stem, {})
         elif len(words := line.split(maxsplit=1)) == 2:
             current[words[1]] = words[0]
     return started, told

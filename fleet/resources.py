@@ -182,7 +182,8 @@ class RunningService:
 
     A daemon of ours stamps the inputs it starts with. Somebody else's service that only has to
     take notice of our files (`notify` is the command for it, the unit follows as last word) is
-    not started or stopped by us. `unless_virtual` skips the service where the clock is not ours,
+    not started or stopped by us; `teller` tells those apart who have something to tell the same
+    one. `unless_virtual` skips the service where the clock is not ours,
     `unless_absent` where it is not installed. What is `off` neither starts nor runs.
     """
 
@@ -191,6 +192,7 @@ class RunningService:
     policy: RestartPolicy = RestartPolicy.ALWAYS
     busy: str = ""
     notify: str = ""
+    teller: str = ""
     unless_virtual: bool = False
     unless_absent: bool = False
     off: bool = False
@@ -201,9 +203,11 @@ class RunningService:
         return bool(self.inputs) and not self.notify
 
     @classmethod
-    def notified(cls, name: str, inputs: tuple[str, ...], command: str) -> RunningService:
+    def notified(
+        cls, name: str, inputs: tuple[str, ...], command: str, teller: str = ""
+    ) -> RunningService:
         """Somebody else's service, told by `command` when `inputs` changed."""
-        return cls(name, inputs=inputs, notify=command)
+        return cls(name, inputs=inputs, notify=command, teller=teller)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pyinfra.api import operation
 
 from facts.look import Look
-from facts.services import ServiceState, service_stem
+from facts.services import ServiceState, told_stem
 from fleet.managers import LAUNCHD_FUNCTIONS, SYSTEMD_FUNCTIONS
 from fleet.resources import RestartPolicy, RunningService
 from operations.change import Change, Commands, HostContext, Order, carry_out
@@ -157,10 +157,12 @@ def _judge_notified(
     A file about to be mended counts as new content, whatever the service was told before.
     """
     on_disk = {path: state.sha256 for path in current if (state := look.path(path))}
-    if on_disk == current and not _changed(now.told or {}, current):
+    told = {path: at for path, at in (now.told or {}).items() if path in service.inputs}
+    if on_disk == current and not _changed(told, current):
         return None
     directory = quote(f"{context.state_dir}/notified")
-    stamp = quote(f"{context.state_dir}/notified/{service_stem(service.name)}.stamp")
+    name = told_stem(service.name, service.teller)
+    stamp = quote(f"{context.state_dir}/notified/{name}.stamp")
     digest = "shasum -a 256" if context.mac else "sha256sum"
     note = f"{digest} {words(*current)}" if current else ":"
     script = f"""{service.notify} {quote(service.name)}
