@@ -51,6 +51,7 @@ PROGRAMS = (
     Package("gcc", {Manager.BREW: None, Manager.PORT: None}),
     Package("g++", _ONLY_APT),
     Package("clang", {Manager.BREW: None, Manager.PORT: None}),
+    Package("make", {Manager.BREW: None, Manager.PORT: None}),
 )
 _NO_BUILD: dict[Manager, str | None] = {Manager.APT: None, Manager.BREW: None}
 BUILD_REQUIREMENTS = (
@@ -58,7 +59,6 @@ BUILD_REQUIREMENTS = (
     Package("automake", _NO_BUILD),
     Package("libtool", _NO_BUILD),
     Package("pkgconf", _NO_BUILD | {Manager.PORT: "pkgconfig"}),
-    Package("make", _NO_BUILD | {Manager.PORT: None}),
     Package("fakeroot", _NO_BUILD | {Manager.PORT: None}),
     Package("lzo", _NO_BUILD | {Manager.PORT: "lzo2"}),
     Package("zstd", _NO_BUILD),

@@ -6,6 +6,7 @@ ran is read from icecream's logs and from objects, never concluded from success.
 
 from __future__ import annotations
 
+import bz2
 import json
 import re
 import subprocess
@@ -117,9 +118,9 @@ def test_a_host_that_cannot_send_its_job_there_is_a_hole(lab: Lab, target: Targe
 
 
 def tarball(package: str) -> bytes:
-    """The upstream archive of one of Debian's source packages."""
-    folder = cache_dir() / "sources"
-    return Apt(cache_dir(), "amd64").source_tarball(package, folder).read_bytes()
+    """The upstream archive of one of Debian's source packages; a Pi has no bzip2."""
+    found = Apt(cache_dir(), "amd64").source_tarball(package, cache_dir() / "sources")
+    return bz2.decompress(found.read_bytes()) if found.suffix == ".bz2" else found.read_bytes()
 
 
 def build(lab: Lab, host: str, package: str, steps: str) -> tuple[str, int, int]:
@@ -158,12 +159,12 @@ def test_a_real_project_is_built_by_the_cluster(lab: Lab) -> None:
 
 
 def test_a_raspberry_pi_builds_one_too(lab: Lab) -> None:
-    """zlib, with CC in the environment and ccache in between."""
+    """zlib, with its own test."""
     said, elsewhere, here = build(
         lab,
         PI,
         "zlib",
-        'export CC="ccache clang" CCACHE_DIR=$PWD/.ccache && ./configure --static && make -j8 test',
+        "CC=clang ./configure --static && make -j8 test",
     )
     assert "zlib test OK" in said, said
     assert elsewhere >= here, said
@@ -195,14 +196,14 @@ def test_a_damaged_environment_is_noticed_and_replaced(lab: Lab, target: Target)
 
 JOBS = """
 cd $(mktemp -d)
-for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do
+for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
     { echo '#include <map>'; echo '#include <string>'; echo '#include <iostream>'
       echo "int part$n() { std::map<std::string, int> m; m[\\"$n\\"] = $n; return m.size(); }"
     } >part$n.cc
     objects="$objects part$n.o"
 done
 printf 'all: %s\\n' "$objects" >Makefile
-ICECC_DEBUG=debug ICECC_LOGFILE=$PWD/log make -j12 CXX=clang++ >said 2>&1 || { cat said; exit 1; }
+ICECC_DEBUG=debug ICECC_LOGFILE=$PWD/log CCACHE_DIR=$PWD/.ccache make -j12 CXX="ccache clang++" >said 2>&1 || { cat said; exit 1; }
 ls part*.o | wc -l
 grep -o 'Have to use host [0-9.]*' log | sort | uniq -c
 """
@@ -220,7 +221,7 @@ def test_a_build_outlives_a_worker_that_dies(lab: Lab, target: Target) -> None:
     try:
         builder.join(BUILD_S)
         assert built, "the build has not ended, or failed"
-        assert built[0].splitlines()[0].strip() == "24"
+        assert built[0].splitlines()[0].strip() == "16"
     finally:
         lab.up([WSL])
         until(lambda: WSL in members(target), REGISTRATION_S)
@@ -237,7 +238,7 @@ def test_workers_return_to_a_scheduler_that_starts_anew(lab: Lab, target: Target
     scheduler = lab.fleet.scheduler_host.name
     lab.run(scheduler, "systemctl restart agentfleet-icecc-scheduler")
     until(lambda: members(target) == {host.name for host in lab.fleet.hosts}, REGISTRATION_S)
-    assert " ".join(login(lab, scheduler, JOBS).stdout.decode().split()).startswith("24 ")
+    assert REMOTE in object_of(lab, scheduler, WSL)
 
 
 # Compiles for others what it was not asked for: without optimizing.
@@ -253,7 +254,7 @@ int main(int argc, char **argv) {
 """
 SAMPLED = """
 cd $(mktemp -d)
-echo 'int square(int x) { int y = x; return y * y; }' >square.c
+echo 'int square(int x) {{ int y = x; return y * y; }}' >square.c
 export ICECC_PREFERRED_HOST={worker} AGENTFLEET_SAMPLE={percent}
 clang -O2 -c square.c -o square.o || exit 9
 objdump -d square.o | grep -c ret
