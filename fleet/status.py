@@ -12,7 +12,7 @@ from facts.services import service_stem
 from fleet.drift import differences
 from fleet.identity import mismatch
 from fleet.model import Power
-from fleet.plan import context_of, view_of, wanted
+from fleet.plan import capability, context_of, unavailable, view_of, wanted
 from fleet.problems import FleetError
 from fleet.ssh import as_root, route
 from fleet.target import Target
@@ -34,7 +34,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """One host. `services` maps the short name of each of our daemons to whether it runs."""
+    """One host. `services` maps the short name of each of our daemons to whether it runs.
+
+    `remarks` are for people: what no run can mend.
+    """
 
     host: str
     state: State
@@ -42,6 +45,7 @@ class Status:
     differences: tuple[str, ...] = ()
     services: dict[str, bool] = field(default_factory=dict)
     error: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def statuses(target: Target) -> tuple[Status, ...]:
@@ -78,6 +82,12 @@ def status(target: Target, name: str) -> Status:
         system=f"{system}/{seen.system.machine}",
         differences=found,
         services=_services(view, seen),
+        remarks=tuple(
+            f"{name}: {remark}"
+            for name, want in wanted(view).items()
+            for remark in want.remarks
+            if not unavailable(capability(name), view, seen)
+        ),
     )
 
 

@@ -70,7 +70,7 @@ def _show(target: Target, found: tuple[Status, ...], cluster: tuple[Node, ...], 
     out = console()
     out.print(table)
     for one in found:
-        for line in (*one.differences, *([one.error] if one.error else [])):
+        for line in (*one.differences, *([one.error] if one.error else []), *one.remarks):
             out.print(f"  {one.host}: {line}", markup=False)
     if fault:
         out.print(f"  compile cluster: {fault}", markup=False)

@@ -203,7 +203,8 @@ for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
     objects="$objects part$n.o"
 done
 printf 'all: %s\\n' "$objects" >Makefile
-ICECC_DEBUG=debug ICECC_LOGFILE=$PWD/log CCACHE_DIR=$PWD/.ccache make -j12 CXX="ccache clang++" >said 2>&1 || { cat said; exit 1; }
+export ICECC_DEBUG=debug ICECC_LOGFILE=$PWD/log CCACHE_DIR=$PWD/.ccache
+make -j12 CXX="ccache clang++" >said 2>&1 || { cat said; exit 1; }
 ls part*.o | wc -l
 grep -o 'Have to use host [0-9.]*' log | sort | uniq -c
 """
