@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from deploys import compilers, llvm, quarantine
+from deploys import agentapi, compilers, llvm, quarantine
 from fleet.model import Toolchain
 from fleet.plan import view_of
 from fleet.resources import File, Resources
@@ -648,6 +648,14 @@ def test_a_mac_s_owner_keeps_a_file_of_that_name(tmp_path: Path) -> None:
         run = subprocess.run(["sh", "-c", check], check=False, capture_output=True, text=True)
         assert run.returncode == 1
         assert f"{there} is somebody else's" in run.stderr
+
+
+@pytest.mark.parametrize("on_mac", [False, True])
+def test_agents_compile_with_them(on_mac: bool) -> None:
+    view = with_toolchain(host_of(mac=on_mac))
+    text = b"\n".join(file.content for file in agentapi.resources(view).files).decode()
+    assert re.search(r"[=>]/opt/agentfleet/compilers:/usr/local/bin:", text)
+    assert re.search(r"CCACHE_COMPILERCHECK\W.*%{1,2}compiler%{1,2} --version", text, re.DOTALL)
 
 
 def test_a_fleet_without_a_toolchain_gets_nothing() -> None:
