@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deploys import claude_code, gateway
+from deploys import claude_code, compilers, gateway
 from facts.look import Look
 from fleet.daemons import daemon
 from fleet.model import Sudo
@@ -196,12 +196,13 @@ def _names(view: HostView) -> tuple[str, ...]:
 def _path(view: HostView) -> tuple[str, ...]:
     system = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
     ports = ("/opt/local/bin",) if view.host.is_mac else ()
-    return ("/usr/local/bin", *ports, *system)
+    return (*compilers.path(view), "/usr/local/bin", *ports, *system)
 
 
 def _environment(view: HostView) -> dict[str, str]:
     role = view.settings
     return {
+        **compilers.environment(view),
         "ANTHROPIC_BASE_URL": gateway.url(view),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "HOME": role.agent_home,

@@ -47,12 +47,16 @@ def resources(view: HostView) -> Resources:
 
 def path(view: HostView) -> tuple[str, ...]:
     """What comes before everything else on PATH."""
-    return () if view.fleet.toolchain is None else (view.settings.compilers_dir,)
+    return (view.settings.compilers_dir,) if _wanted(view) else ()
 
 
 def environment(view: HostView) -> dict[str, str]:
     """What else the wrappers want of a session's environment."""
-    return {} if view.fleet.toolchain is None else dict(_CCACHE)
+    return dict(_CCACHE) if _wanted(view) else {}
+
+
+def _wanted(view: HostView) -> bool:
+    return view.fleet.toolchain is not None and NAME in view.capabilities
 
 
 def _wrappers(view: HostView) -> tuple[File, ...]:

@@ -6,6 +6,7 @@ import http.server
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import threading
 import time
@@ -16,7 +17,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from deploys import compilers, llvm, quarantine
+from deploys import agentapi, compilers, llvm, quarantine
 from fleet.model import Toolchain
 from fleet.plan import view_of
 from fleet.resources import File, Resources
@@ -565,6 +566,29 @@ def test_real_objects_are_compared_by_what_runs(host: Host, server: Server) -> N
     assert len(server.reports) == 1
 
 
+def mach_o(build: tuple[int, int], code: bytes) -> bytes:
+    """An object for a Mac, with one load command before that of the version, and its code."""
+    header = struct.pack("<8I", 0xFEEDFACF, 0x01000007, 3, 1, 2, 40, 0, 0)
+    commands = struct.pack("<4I6I", 2, 16, 0, 0, 50, 24, 1, *build, 0)
+    return header + commands + code
+
+
+@pytest.mark.parametrize(("code", "status"), [(b"code", 0), (b"evil", 1)])
+def test_a_mac_s_object_may_say_which_sdk_it_was(
+    host: Host, server: Server, code: bytes, status: int
+) -> None:
+    """Workers have none."""
+    host.report_to(server)
+    (host.root / "here").write_bytes(mach_o((0xB0000, 0xB0300), b"code"))
+    (host.root / "there").write_bytes(mach_o((0xB0000, 0), code))
+    text = f'#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\ncp {host.root}/${{BUILD-here}} "$1"\n'
+    host.program(host.bin / "gcc", text)
+    host.program(host.llvm / "llvm-objcopy", '#!/bin/sh\ncp "$3" "$4"\n')
+    host.mode.write_text(f"{WORKER} elsewhere\n")
+    assert host.sampled("gcc", "-c", "x.c", "-o", "x.o").returncode == status
+    assert len(server.reports) == status
+
+
 # Shells, and Macs
 
 
@@ -624,6 +648,14 @@ def test_a_mac_s_owner_keeps_a_file_of_that_name(tmp_path: Path) -> None:
         run = subprocess.run(["sh", "-c", check], check=False, capture_output=True, text=True)
         assert run.returncode == 1
         assert f"{there} is somebody else's" in run.stderr
+
+
+@pytest.mark.parametrize("on_mac", [False, True])
+def test_agents_compile_with_them(on_mac: bool) -> None:
+    view = with_toolchain(host_of(mac=on_mac))
+    text = b"\n".join(file.content for file in agentapi.resources(view).files).decode()
+    assert re.search(r"[=>]/opt/agentfleet/compilers:/usr/local/bin:", text)
+    assert re.search(r"CCACHE_COMPILERCHECK\W.*%{1,2}compiler%{1,2} --version", text, re.DOTALL)
 
 
 def test_a_fleet_without_a_toolchain_gets_nothing() -> None:

@@ -204,6 +204,20 @@ busy"""
     assert (seen.stamp, seen.told) == ({"/unit": "aaaa"}, {"/rules": "bbbb"})
 
 
+def test_what_several_told_a_service_is_seen_together() -> None:
+    said = """\
+Id=ssh.service
+stamps
+stamp /s/notified/ssh.stamp
+aaaa  /one
+stamp /s/notified/ssh+cap.stamp
+bbbb  /two
+busy"""
+    probe = ServicesProbe(("ssh.service",), False, "/s")
+    seen = probe.parse(said.splitlines())["ssh.service"]
+    assert seen.told == {"/one": "aaaa", "/two": "bbbb"}
+
+
 def test_no_services_no_look() -> None:
     probe = ServicesProbe((), False, "/s")
     assert probe.parse(probe.script().replace("echo ", "").splitlines()) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,6 +135,17 @@ def test_others_are_told_once_of_each_new_content() -> None:
             "mv -f /var/lib/agentfleet/notified/ssh.stamp.new"
             " /var/lib/agentfleet/notified/ssh.stamp",
         ]
+
+
+def test_two_may_tell_the_same_service() -> None:
+    """What the one has told it is nothing new to the other, and is not forgotten for it."""
+    theirs = {"/etc/other": "0"}
+    assert told({CONF.path: CONF.sha256, **theirs}) is None
+    again = replace(NOTIFIED, teller="cap")
+    host = FakeHost().has(CONF).service("ssh.service", **GOOD, told=theirs)
+    change = plan(host, again, CONF)
+    assert change
+    assert change.script.endswith(" /var/lib/agentfleet/notified/ssh+cap.stamp")
 
 
 def test_a_dead_service_of_others_is_not_started() -> None:
