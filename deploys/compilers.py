@@ -69,6 +69,8 @@ def _wrappers(view: HostView) -> tuple[File, ...]:
         "masquerades": _MASQUERADES,
         "icecc": _clients(view),
         "homes": llvm.homes(view),
+        "flags": llvm.FLAGS,
+        "no_config": llvm.NO_CONFIG,
         "major": toolchain.llvm,
         "row": toolchains.row_path(view),
         "limit": round(_DICE * toolchain.sample_percent / 100),

@@ -14,6 +14,25 @@ from fleet.resources import Manager, Package, Program, Reading, Resources
 from fleet.view import HostView
 
 PINNED = "llvm"
+# What distributions build into their clang as a default, and differently. Said on the command line
+# it is the same wherever a job runs; what a build says itself comes later, and wins.
+FLAGS = (
+    "--start-no-unused-arguments",
+    "-fstack-protector-strong",
+    "--end-no-unused-arguments",
+)
+NO_CONFIG = "CLANG_NO_DEFAULT_CONFIG=1"  # nor what a distribution writes into its /etc/clang
+# Compiled to see whether two builds of a version make the same code: stack, position, rounding.
+_PROBE = """\
+extern int there;
+int scan(const char *text) {
+    char kept[64];
+    int at = 0;
+    for (; text[at] && at < 63; at++) kept[at] = text[at] ^ there;
+    kept[at] = 0;
+    return __builtin_strlen(kept) + at;
+}
+double both(double one, double other) { return one * other + 1.0; }"""
 _CLANG = "bin/clang"
 
 # Where the packages put a major version. Arch and Debian keep every version apart; Homebrew's and
@@ -60,12 +79,21 @@ def _pinned(view: HostView) -> Program | None:
 
 
 def _fingerprint(view: HostView) -> Reading:
-    """Prints `VERSION DIGEST` of the compiler, nothing where there is none.
+    """Prints `VERSION+CODE DIGEST` of the compiler, nothing where there is none.
+
+    CODE tells apart builds of one version that make different code by default.
 
     Reading 250 MB at every look would take longer than everything else in it. So what was computed
     is kept beside the sizes and times of the files it was computed of: the one thing that a look
     writes.
     """
     memo = f"{view.settings.state_dir}/compiler"
-    text = view.render("llvm/fingerprint.sh.j2", homes=homes(view), memo=memo)
+    text = view.render(
+        "llvm/fingerprint.sh.j2",
+        homes=homes(view),
+        memo=memo,
+        flags=FLAGS,
+        no_config=NO_CONFIG,
+        probe=_PROBE,
+    )
     return Reading(COMPILER, text.decode().strip())

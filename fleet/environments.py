@@ -18,12 +18,12 @@ from fleet.parse import wrong
 from fleet.problems import show
 
 _SHORT = 12  # digits of a digest that tell one environment from another in its name
-_COMPILER = r"[0-9]+(\.[0-9]+){0,2} [0-9a-f]{12}"
+_COMPILER = r"[0-9]+(\.[0-9]+){0,2}\+[0-9a-f]{6} [0-9a-f]{12}"
 
 
 def _compiler(text: str) -> str:
     if not re.fullmatch(_COMPILER, text):
-        fix = "`VERSION DIGEST`, the digest of its program and libraries in 12 digits"
+        fix = "`VERSION+CODE DIGEST`: 16.0.6+0f1e2d 0123456789ab"
         raise wrong(f"{show(text)} is not a compiler", fix)
     return text
 
@@ -34,8 +34,9 @@ def _sha256(text: str) -> str:
     return text
 
 
-# A clang as a host tells of it: `VERSION DIGEST`, the digest being the first 12 digits of one over
-# its program and libraries. Equal text: the same bytes.
+# A clang as a host tells of it: `VERSION+CODE DIGEST`. CODE is what it makes of a piece of program:
+# distributions build one version with different defaults. DIGEST is over its program and libraries.
+# Equal text: the same bytes. Equal VERSION+CODE: the same objects.
 Compiler = Annotated[str, AfterValidator(_compiler)]
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 
@@ -59,28 +60,29 @@ class Environment(BaseModel):
     @property
     def name(self) -> str:
         """The file's name. icecream caches by it, so that it has to change with the content."""
-        return f"{self.platform}-clang{self.version}-{self.content[:_SHORT]}.tar.zst"
+        number = self.version.partition("+")[0]
+        return f"{self.platform}-clang{number}-{self.content[:_SHORT]}.tar.zst"
 
     @property
     def version(self) -> str:
-        """The compiler's version: `16.0.6`."""
+        """The compiler's version, and the code that it makes: `16.0.6+0f1e2d`."""
         return version(self.compiler)
 
 
 def version(compiler: str) -> str:
-    """The version of a compiler: `16.0.6 0123456789ab` → `16.0.6`."""
+    """The version of a compiler: `16.0.6+0f1e2d 0123456789ab` → `16.0.6+0f1e2d`."""
     return compiler.partition(" ")[0]
 
 
 def major(compiler: str) -> int:
-    """The major version of a compiler: `16.0.6 0123456789ab` → 16."""
-    return int(compiler.partition(".")[0].partition(" ")[0])
+    """The major version of a compiler: `16.0.6+0f1e2d 0123456789ab` → 16."""
+    return int(compiler.partition("+")[0].partition(".")[0])
 
 
 def read_environments(text: str) -> tuple[Environment, ...]:
     """The environments in what a builder tells, newest first.
 
-    Each is `PLATFORM VERSION DIGEST CONTENT SHA256 SIZE UNPACKED`, `;` between them. Raises
+    Each is `PLATFORM VERSION+CODE DIGEST CONTENT SHA256 SIZE UNPACKED`, `;` between them. Raises
     ValueError when that is not what it says.
     """
     return tuple(_read(said) for part in text.split(";") if (said := part.strip()))

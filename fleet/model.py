@@ -86,7 +86,9 @@ class Host(_Fixed):
     without: tuple[str, ...] = ()  # capabilities that this host does not get
     host_keys: tuple[str, ...] = ()  # OpenSSH public keys, pinned or learned
     dispatch_key: str | None = None  # the same, of the account that talks to agents; learned only
-    compiler: str | None = None  # its clang for the fleet's jobs, `VERSION DIGEST`; learned only
+    compiler: str | None = (
+        None  # its clang for the fleet's jobs, see fleet/environments.py; learned only
+    )
     environments: tuple[Environment, ...] = ()  # packed there, newest first; learned only
     hardware: str = ""  # for people only
 

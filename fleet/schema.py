@@ -27,7 +27,7 @@ TAILNET_IPV4 = ipaddress.IPv4Network("100.64.0.0/10")
 ANTHROPIC_URL = "https://api.anthropic.com"
 MAX_CORES = 1024
 MAX_DOLLARS = 10_000
-MIN_LLVM = 11  # older ones are in no distribution that is still supported
+MIN_LLVM = 13  # the first that takes what deploys/llvm.py says to it
 _DNS_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 

@@ -143,13 +143,18 @@ def _row(
         if arch in troubles:
             lacks.append(f"no job goes to {arch} workers: {troubles[arch]}")
         elif (there := published[arch].environment).version != mine:
-            fix = "give both the same"
-            lacks.append(
-                f"no job goes to {arch} workers: clang is {mine} here, {there.version} there; {fix}"
-            )
+            lacks.append(_mismatch(arch, mine, there.version))
         else:
             environments.append(there)
     return Row(host.name, tuple(environments), tuple(lacks))
+
+
+def _mismatch(arch: Arch, mine: str, theirs: str) -> str:
+    (number, _, _), (their_number, _, _) = mine.partition("+"), theirs.partition("+")
+    how = f"clang is {number} here and {their_number} there: give both the same"
+    if number == their_number:
+        how = f"clang {number} makes other code there: its packages have other defaults"
+    return f"no job goes to {arch} workers: {how}"
 
 
 def _why_local(fleet: Fleet, host: Host) -> str:
