@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import signal
 import shlex
+import signal
 import subprocess
 import tempfile
 import threading
