@@ -31,6 +31,11 @@ class Verb(NamedTuple):
 
 VERBS: Mapping[str, Verb] = {
     "budget": Verb("fleet.commands.budget:budget", "Show what agents have spent of their caps."),
+    "compile-check": Verb(
+        "fleet.commands.compile_check:compile_check",
+        "Prove that clients can use workers, by compiling.",
+    ),
+    "env": Verb("fleet.commands.env:env", "Print what a shell needs to compile with the fleet."),
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),
     "kill": Verb("fleet.commands.kill:kill", "Revoke the sessions of agents, at once."),
     "lab": Verb("lab.cli:lab", "Start, look into and stop the lab: the fleet on one machine."),

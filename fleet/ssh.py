@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +27,7 @@ _SILENCE = re.compile(
 )
 _UNKNOWN = re.compile(r"No \S+ host key is known for")
 _CHANGED = re.compile(r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed")
+_ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
 UNREACHABLE = 255  # ssh's own exit code; what runs on the host may have any other
 
 
@@ -106,6 +112,55 @@ def download(way: Route, path: str, local: Path) -> None:
 def ask(way: Route, place: str, port: int, question: str, timeout_s: float) -> Answer:
     """Say something to a TCP port as seen from the host, and return what it answers."""
     return _run(way, way.command("-W", f"{place}:{port}"), question, timeout_s)
+
+
+def as_login(way: Route, script: str, timeout_s: float, heard: Callable[[str], None]) -> Answer:
+    """Run a shell script on the host as the login user; `heard` gets each line as it comes.
+
+    Standard input stays open after the script, so that it can notice when nobody listens any more.
+    Whatever `heard` raises ends the connection.
+    """
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        run = subprocess.Popen(
+            [*way.command(*_ALIVE), "sh -s"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            errors="replace",
+        )
+        timer = threading.Timer(timeout_s, run.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            lines = _listen(run, script, heard)
+            code = run.wait()
+        finally:
+            timer.cancel()
+            run.kill()
+            run.wait()
+        errors.seek(0)
+        said = errors.read().strip()
+    if code == -signal.SIGKILL:
+        return Answer(UNREACHABLE, "".join(lines), f"no answer within {timeout_s:g} s")
+    if code == UNREACHABLE:
+        said = _in_our_words(way, said)
+    return Answer(code, "".join(lines), said)
+
+
+def _listen(run: subprocess.Popen[str], script: str, heard: Callable[[str], None]) -> list[str]:
+    """Give the script to a process, and its lines to `heard`; all of them."""
+    if run.stdin is None or run.stdout is None:
+        raise AssertionError("both are pipes")
+    lines = []
+    with suppress(BrokenPipeError), run.stdout, run.stdin:  # ssh says why it took no script
+        with suppress(BrokenPipeError):
+            run.stdin.write(script)
+            run.stdin.flush()
+        for line in run.stdout:
+            lines.append(line)
+            heard(line.rstrip("\n"))
+    return lines
 
 
 def _run(way: Route, command: list[str], stdin: str, timeout_s: float) -> Answer:
