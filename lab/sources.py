@@ -16,8 +16,8 @@ from lab.shell import run
 SUITE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MAX_LIST_AGE = 24 * 3600  # seconds; older package lists may name files the archive dropped
-# `Inst NAME (VERSION … [ARCH])`; with `[OLD]` in between where the image has an older one, as it has
-# when the archive moved on after its lower layers were built.
+# `Inst NAME (VERSION … [ARCH])`; with `[OLD]` in between where the image has an older one, as when
+# the archive moved on after its lower layers were built.
 _INSTALL_LINE = re.compile(r"^Inst (\S+) (?:\[\S+\] )?\((\S+) .*\[(\w+)\]\)", re.MULTILINE)
 
 

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from deploys import agentapi, compilers, llvm, quarantine
+from fleet import exports
 from fleet.model import Toolchain
 from fleet.plan import view_of
 from fleet.resources import File, Resources
@@ -177,7 +178,11 @@ class Host:
         """Which programs ran, in order, and what they had."""
         run = self.run(*command, **env)
         assert run.returncode == 0, run.stderr
-        return self.calls.read_text().splitlines()
+        return self.called()
+
+    def called(self) -> list[str]:
+        """The programs, without what every clang of the fleet's is told."""
+        return self.calls.read_text().replace(f"{' '.join(llvm.FLAGS)} ", "").splitlines()
 
     def sampled(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
         return self.run(*command, AGENTFLEET_SAMPLE="100", **env)
@@ -236,6 +241,20 @@ ROW = "x86_64:/envs/x.tar.zst"
 def test_clang_goes_out_with_the_row_s_environments(host: Host, name: str) -> None:
     calls = host.said(name, "-c", "a b.h")
     assert calls[:2] == [f"icecc {host.llvm}/{name} -c a b.h", f"icecc has ICECC_VERSION={ROW}"]
+
+
+def test_clang_has_the_fleet_s_defaults_and_a_build_s_own_words_count(host: Host) -> None:
+    host.said("clang", "-fno-stack-protector", "-c")
+    (sent, *_) = host.calls.read_text().splitlines()
+    flags = " ".join(llvm.FLAGS)
+    assert sent == f"icecc {host.llvm}/clang {flags} -fno-stack-protector -c"
+    assert llvm.NO_CONFIG == "CLANG_NO_DEFAULT_CONFIG=1"
+    assert "export CLANG_NO_DEFAULT_CONFIG=1" in (host.ours / "clang").read_text()
+
+
+@pytest.mark.parametrize("name", ["gcc", "g++"])
+def test_gcc_that_shall_stay_at_home_does(host: Host, name: str) -> None:
+    assert host.said(name, "-c", **{exports.GCC_HOME: "home"}) == [f"{name} -c"]
 
 
 @pytest.mark.parametrize("name", ["gcc", "g++", "cc", "c++"])
@@ -382,7 +401,7 @@ def test_ccache_hands_each_job_to_icecc_once(host: Host, compiler: str, by: str)
 def test_equal_objects_pass_and_leave_nothing(host: Host, compiler: str) -> None:
     run = host.sampled(compiler, "-c", "x.c", "-o", "x.o", "-MD", "-MF", "x.d")
     assert (run.returncode, run.stderr) == (0, "a warning\n")
-    calls = host.calls.read_text().splitlines()
+    calls = host.called()
     compiled = [call for call in calls if call.startswith(f"{compiler} -c")]
     assert compiled[0].endswith("-c x.c -o x.o -MD -MF x.d")
     assert compiled[1].startswith(f"{compiler} -c x.c -o {host.tmp}/agentfleet-compare.")

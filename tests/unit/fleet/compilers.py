@@ -8,7 +8,7 @@ from fleet.environments import Environment
 from fleet.kinds import Arch
 from fleet.model import Fleet, Toolchain, load_fleet
 
-CLANG = "16.0.6 0123456789ab"
+CLANG = "16.0.6+0f1e2d 0123456789ab"
 
 
 def environment(arch: Arch) -> Environment:

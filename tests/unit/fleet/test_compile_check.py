@@ -90,8 +90,8 @@ def test_a_fingerprint_changes_with_either_compiler_and_the_environment(fleet_fi
         return fingerprint(fleet.model_copy(update={"hosts": hosts}), pair)
 
     assert other("boss", cores=2) == same
-    assert other("win", compiler="16.0.6 ba9876543210") != same
-    assert other("berry", compiler="16.0.6 ba9876543210") != same
+    assert other("win", compiler="16.0.6+0f1e2d ba9876543210") != same
+    assert other("berry", compiler="16.0.6+0f1e2d ba9876543210") != same
     old = fleet.host("berry").environments[0]
     assert other("berry", environments=(old.model_copy(update={"content": "c" * 64}),)) != same
     assert fingerprint(fleet, Pair("win", "berry", BOTH)) != same
