@@ -143,10 +143,9 @@ class Check:
             return Cell(client, worker, State.BLOCKED, reason=why)
         if why := self.cluster.strangers.get(worker):
             return Cell(client, worker, State.FAILED, reason=why)
-        if self.known.get(key(pair)) == fingerprint(self.target.fleet, pair):
-            return Cell(client, worker, State.UNCHANGED)
         if worker in self.cluster.nodes:
-            return None
+            same = self.known.get(key(pair)) == fingerprint(self.target.fleet, pair)
+            return Cell(client, worker, State.UNCHANGED) if same else None
         if self._is_off(worker):
             return Cell(client, worker, State.OFF, reason=f"{worker} is off")
         return Cell(client, worker, State.FAILED, reason="the scheduler does not list it")
