@@ -62,32 +62,29 @@ ONLY = "FLEET_ONLY"  # environment: the one capability that a run shall touch
 def converge(module: Capability) -> None:
     """Bring one capability to the host, in the order in which its parts need each other."""
     name = capability_name(module)
-    if os.environ.get(ONLY, name) != name:
-        return
     with _isolated(name):
-        view = _view(host.name)
-        if name not in view.capabilities or ctx_host.get() in state.failed_hosts:
-            return
-        order = HostOrder(name, partial(_view, host.name))
-        seen = look(ctx_host.get(), order.context().asked)
-        if wrong := mismatch(view.host, seen.system):
-            raise RefusedError(wrong)
-        _require_key(view, seen)
-        _bring(name, module.resources(view), order)
+        if order := _order(name):
+            view, seen = order.view, look(ctx_host.get(), order.context().asked)
+            if wrong := mismatch(view.host, seen.system):
+                raise RefusedError(wrong)
+            _require_key(view, seen)
+            _bring(name, module.resources(view), order)
 
 
 def restock(module: Capability) -> None:
     """Bring once more the artifacts alone, after a run has learned of new ones."""
     name = capability_name(module)
-    if os.environ.get(ONLY, name) != name:
-        return
     with _isolated(name):
-        view = _view(host.name)
-        if name not in view.capabilities or ctx_host.get() in state.failed_hosts:
-            return
-        order = HostOrder(name, partial(_view, host.name))
-        artifacts.ensure(order=order, depot=_Depot(), name=f"{name}: new artifacts")
-        files.ensure(order=order, name=f"{name}: new artifacts noted")
+        if order := _order(name):
+            artifacts.ensure(order=order, depot=_Depot(), name=f"{name}: new artifacts")
+            files.ensure(order=order, name=f"{name}: new artifacts noted")
+
+
+def _order(name: str) -> HostOrder | None:
+    """The capability for the host at hand; None where it is not to be brought."""
+    order = HostOrder(name, partial(_view, host.name))
+    meant = os.environ.get(ONLY, name) == name and name in order.view.capabilities
+    return order if meant and ctx_host.get() not in state.failed_hosts else None
 
 
 def learn(what: str) -> None:

@@ -29,8 +29,8 @@ from lab.paths import cache_dir
 from lab.sources import Apt
 from tests.lab.agents import until
 from tests.lab.runs import converge, fleet
+from tests.lab.workers import REGISTRATION_S, complete, members
 
-REGISTRATION_S = 90  # a worker that comes back polls for its scheduler
 BUILD_S = 400.0
 OLDER = 14  # a major that every host of the lab can have, beside the one of fleet.yaml
 REMOTE = "Have to use host "  # what icecc logs of a job that goes to another host
@@ -40,16 +40,9 @@ PI, OTHER_PI, FAR_PI, WSL = "rpi1", "rpi2", "rpi3", "windows-desktop"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def complete(lab: Lab, target: Target) -> None:
+def everybody(lab: Lab, target: Target) -> None:
     """Every host has announced itself to the scheduler."""
-    until(lambda: members(target) == {host.name for host in lab.fleet.hosts}, REGISTRATION_S)
-
-
-def members(target: Target) -> set[str]:
-    try:
-        return {node.name for node in nodes(target)}
-    except ConnectionError:
-        return set()
+    complete(target)
 
 
 def boss(lab: Lab) -> str:
@@ -235,7 +228,7 @@ def jobs_at(target: Target, name: str) -> int:
 def test_workers_return_to_a_scheduler_that_starts_anew(lab: Lab, target: Target) -> None:
     scheduler = lab.fleet.scheduler_host.name
     lab.run(scheduler, "systemctl restart agentfleet-icecc-scheduler")
-    until(lambda: members(target) == {host.name for host in lab.fleet.hosts}, REGISTRATION_S)
+    complete(target)
     assert REMOTE in object_of(lab, scheduler, WSL)
 
 

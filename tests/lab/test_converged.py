@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -11,9 +10,9 @@ from fleet.cluster import Node, nodes
 from fleet.target import Target
 from lab.api import Lab
 from tests.lab.runs import KEEP, KEEP_SWITCH, Run, converge, fleet
+from tests.lab.workers import complete
 
 EXECUTIONS = 3  # remote executions a host for a run that changes nothing
-REGISTRATION_S = 90
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +23,8 @@ def second_run(lab: Lab) -> Run:
 @pytest.fixture(scope="module")
 def cluster(lab: Lab, target: Target) -> tuple[Node, ...]:
     """What the scheduler lists, once every worker has announced itself."""
-    deadline = time.monotonic() + REGISTRATION_S
-    while True:
-        try:
-            found = nodes(target)
-        except ConnectionError:
-            found = ()
-        if len(found) >= len(lab.fleet.hosts) or time.monotonic() > deadline:
-            return found
-        time.sleep(2)
+    complete(target)
+    return nodes(target)
 
 
 @pytest.mark.skipif(KEEP, reason=f"{KEEP_SWITCH} is set: the lab was converged before")

@@ -9,30 +9,22 @@ from typing import Any
 
 import pytest
 
-from fleet.cluster import nodes
 from fleet.target import Target
 from lab.api import Lab
 from tests.lab.agents import until
 from tests.lab.runs import fleet
+from tests.lab.workers import REGISTRATION_S, complete, members
 
 CLIENT, WORKER, OTHER, MAC = "rpi1", "rpi2", "rpi3", "imac"
 UNIT = "agentfleet-quarantine"
 PORT = 8083
-REGISTRATION_S = 90  # a worker that comes back polls for its scheduler
 AGAIN_S = 60  # the scheduler is told again every 30 s
 
 
 @pytest.fixture(scope="module", autouse=True)
-def complete(lab: Lab, target: Target) -> None:
+def everybody(lab: Lab, target: Target) -> None:
     """Every worker has announced itself."""
-    until(lambda: {host.name for host in lab.fleet.hosts} <= members(target), REGISTRATION_S)
-
-
-def members(target: Target) -> set[str]:
-    try:
-        return {node.name for node in nodes(target)}
-    except ConnectionError:
-        return set()
+    complete(target)
 
 
 def boss(lab: Lab) -> str:
@@ -134,7 +126,7 @@ def test_who_is_let_in_comes_back(lab: Lab, target: Target) -> None:
     assert said.returncode == 64, "nobody is there to confirm it"
     said = fleet("workers", "--unblock", WORKER, "--yes")
     assert (said.returncode, said.stderr) == (0, ""), said.stderr
-    until(lambda: {host.name for host in lab.fleet.hosts} <= members(target), REGISTRATION_S)
+    complete(target)
     assert fleet("workers").returncode == 0
     assert fleet("workers", "--unblock", WORKER, "--yes").returncode == 1
 
