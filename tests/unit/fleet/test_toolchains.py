@@ -12,6 +12,7 @@ from fleet.environments import Environment, major, version
 from fleet.kinds import Arch, Power, Sudo
 from fleet.model import Agent, Fleet, Host
 from fleet.toolchains import (
+    Matrix,
     Published,
     cache_mb,
     icecc_version,
@@ -67,7 +68,7 @@ def test_the_scheduler_packs_and_no_other_system_is_its_witness() -> None:
 
 def test_a_fleet_without_a_toolchain_agrees_on_nothing() -> None:
     found = matrix(GOLDEN)
-    assert not (found.builders or found.published or found.troubles or found.rows)
+    assert found == Matrix({}, {}, {}, {})
 
 
 def test_before_anything_is_packed_it_is_said_who_has_to() -> None:
@@ -343,7 +344,7 @@ def test_what_icecream_is_told() -> None:
     assert icecc_version((), "/envs") == ""
 
 
-def _agents(sudo: Mapping[str, object]) -> Fleet:
+def _agents(sudo: Mapping[str, Sudo | tuple[str, ...]]) -> Fleet:
     fleet = green()
     for name, may in sudo.items():
         fleet = told(fleet, name, agent=Agent(enabled=True, sudo=may))
@@ -359,7 +360,7 @@ def test_whose_agent_may_change_the_compiler_is_not_trusted() -> None:
 
 
 def test_the_cache_holds_two_of_clang_and_the_gcc_of_everybody_alike() -> None:
-    """3 × 240 MB of gcc and 2 × 240 of clang are 1200, in steps of 250."""
+    """Three of gcc and two of clang at 240 MB are 1200, in steps of 250."""
     fleet = green()
     assert cache_mb(fleet, fleet.host(BOSS)) == 1250
     assert cache_mb(fleet, fleet.host("rpi1")) == 1250
