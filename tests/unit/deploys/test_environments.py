@@ -140,12 +140,12 @@ class Builder:
         return self.made[0]
 
     @property
-    def made(self) -> tuple[Environment, ...]:
+    def made(self) -> list[Environment]:
         """What a look learns of what was packed."""
         (reading,) = environments.resources(view(PI)).readings
         asked = reading.read.replace(view(PI).settings.state_dir, str(self.state))
         run = subprocess.run([*self.shell, "-c", asked], capture_output=True, text=True, check=True)
-        return read_environments(run.stdout)
+        return list(read_environments(run.stdout))
 
     def members(self, name: str) -> list[str]:
         tar = self.root / "unpacked.tar"
@@ -258,7 +258,7 @@ def test_a_stray_takes_nothing_away_from_what_was_packed_before(dash_builder: Bu
     stamp = dash_builder.stamp.read_text()
     dash_builder.program(dash_builder.toolchain / "usr" / "bin" / "cc1", "a real one")
     assert dash_builder.pack("16.0.7 aaaaaaaaaaaa 1").returncode == 1
-    assert dash_builder.made == (before,)
+    assert dash_builder.made == [before]
     assert dash_builder.stamp.read_text() == stamp
     assert [it.name for it in dash_builder.envs.iterdir()] == [before.name]
 
@@ -321,9 +321,9 @@ def _generation(builder: Builder, number: int) -> Environment:
 @on_linux
 def test_the_newest_is_first_and_one_before_it_stays(builder: Builder) -> None:
     first, second = _generation(builder, 1), _generation(builder, 2)
-    assert builder.made == (second, first)
+    assert builder.made == [second, first]
     third = _generation(builder, 3)
-    assert builder.made == (third, second)
+    assert builder.made == [third, second]
     assert {it.name for it in builder.envs.iterdir()} == {third.name, second.name}, (
         "what nobody asks for any more is no longer there"
     )
@@ -345,10 +345,10 @@ def test_what_others_brought_is_left_alone(dash_builder: Builder) -> None:
 def test_the_same_once_more_is_one_record(builder: Builder) -> None:
     first = _generation(builder, 1)
     assert _generation(builder, 1) == first
-    assert builder.made == (first,)
+    assert builder.made == [first]
     second = _generation(builder, 2)
     assert _generation(builder, 1) == first
-    assert builder.made == (first, second), "back to the one before"
+    assert builder.made == [first, second], "back to the one before"
     assert {it.name for it in builder.envs.iterdir()} == {first.name, second.name}
 
 
