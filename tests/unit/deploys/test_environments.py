@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from deploys import environments, llvm
+from fleet.commands.render import listing
 from fleet.environments import Environment, read_environments
 from fleet.kinds import Arch
 from fleet.plan import view_of
@@ -84,6 +85,12 @@ def test_the_packers_are_packages_of_every_system_but_a_macs() -> None:
     assert names == {"file", "binutils", "zstd"}
     for package in environments.resources(view(PI)).packages:
         assert package.under(Manager.BREW) is package.under(Manager.PORT) is None
+
+
+def test_it_is_listed_as_what_it_is() -> None:
+    listed = listing(view(PI))
+    script = "/usr/local/libexec/agentfleet/pack-environment"
+    assert f"build      environment of clang for aarch64 {CLANG} 1 by {script}\n" in listed
 
 
 # The script

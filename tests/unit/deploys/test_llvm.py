@@ -248,3 +248,34 @@ def test_the_first_look_of_all_has_nowhere_to_keep_it(machine: Machine) -> None:
     machine.host.state_dir.rmdir()
     assert machine.look().startswith("16.0.6 ")
     assert not machine.host.state_dir.exists()
+
+
+@on_linux
+def test_a_mac_is_asked_in_its_own_words(tmp_path: Path, program: FakeProgram) -> None:
+    """Run with its shell, and with programs here that take what BSD's and Perl's take."""
+    host = RealHost(tmp_path, "bash")
+    host.state_dir.mkdir()
+    program("stat", 'shift 3\nexec /usr/bin/stat -L -c "%s %Y" "$@"')
+    directory = program("shasum", 'shift 2\nexec sha256sum "$@"')
+    host.path = f"{directory}:{host.path}"
+    home, found = tmp_path / "macports", view(MAC)
+    for name in ("bin/clang", "lib/libclang-cpp.dylib", "lib/libLLVM.dylib"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(f"#!/bin/sh\necho {name} >>{tmp_path}/calls\necho 16.0.6\n")
+    (home / "bin" / "clang").chmod(0o755)
+    (reading,) = llvm.resources(found).readings
+    text = reading.read.replace(llvm.homes(found)[1], str(home))
+    text = text.replace(llvm.homes(found)[0], str(tmp_path / "homebrew"))
+    text = text.replace(found.settings.state_dir, str(host.state_dir))
+    probe = ValuesProbe((replace(reading, read=text),))
+
+    def look() -> str:
+        run = host.sh(compose((probe,)))
+        return probe.parse(split(run.stdout.splitlines())["values"])["compiler"]
+
+    first = look()
+    assert first.startswith("16.0.6 ")
+    assert look() == first
+    assert (tmp_path / "calls").read_text().count("clang\n") == 1, "the second is from memory"
+    (home / "lib" / "libLLVM.dylib").write_text("patched")
+    assert look() != first
