@@ -241,8 +241,8 @@ def test_the_compiler_comes_before_what_is_packed_of_it_and_who_uses_that(cluste
     no_builder = ["llvm: packages", "toolchains: files", "compilers: files"]
     assert in_cluster("imac", cluster) == no_builder
     _, said = dry_run(FLEET_FILE=str(cluster))
-    told = r"\[@fake/imac\] +toolchains: it compiles at home: it has no clang 16"
-    assert len(re.findall(told, said)) == 1
+    words = r"\[@fake/imac\] +toolchains: it compiles at home: it has no clang 16"
+    assert len(re.findall(words, said)) == 1
     assert "clang for aarch64 16 unknown 1: pack, and give it to every client" in said
     assert "Traceback" not in said
 
@@ -252,8 +252,8 @@ def test_what_was_packed_goes_to_every_client_and_to_who_serves_it(cluster: Path
     lock = read_fleet_lock(lock_path(cluster))
     for name in ("rpi1", "imac", "arch-orchestrator"):
         more = {"environments": (environment(Arch.AARCH64),)} if name == "rpi1" else {}
-        host = lock.hosts.get(name, LockedHost()).model_copy(update={"compiler": CLANG, **more})
-        lock = lock.with_host(name, host)
+        told = lock.hosts.get(name, LockedHost()).model_copy(update={"compiler": CLANG, **more})
+        lock = lock.with_host(name, told)
     write_fleet_lock(lock_path(cluster), lock)
     for host in ("imac", "arch-orchestrator"):
         assert "toolchains: artifacts" in in_cluster(host, cluster)

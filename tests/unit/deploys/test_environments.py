@@ -15,15 +15,28 @@ from pathlib import Path
 import pytest
 
 from deploys import environments, llvm
+from facts.look import probes
+from facts.paths import PathsProbe
 from fleet.commands.render import listing
 from fleet.environments import Environment, read_environments
 from fleet.kinds import Arch
-from fleet.plan import view_of
+from fleet.model import Fleet
+from fleet.plan import view_of, wanted
 from fleet.resources import Manager, Resources
 from fleet.toolchains import matrix
 from fleet.view import HostView
 from operations.artifacts import SEAL
-from tests.unit.clusters import CLANG, GOLDEN, green, target_of, told, with_compilers
+from tests.unit.clusters import (
+    CLANG,
+    GOLDEN,
+    OLD,
+    REBUILT,
+    environment,
+    green,
+    target_of,
+    told,
+    with_compilers,
+)
 from tests.unit.conftest import SHELLS, on_linux
 
 PI, WITNESS, OTHER = "rpi1", "rpi2", "rpi3"
@@ -74,10 +87,23 @@ def test_it_is_packed_anew_when_compiler_or_recipe_change(monkeypatch: pytest.Mo
     assert version() == f"{CLANG} 2"
 
 
-def test_a_compiler_that_nobody_has_told_of_is_unknown() -> None:
-    fleet = told(with_compilers(), PI, compiler=None)
+@pytest.mark.parametrize("compiler", [None, OLD])
+def test_a_compiler_that_nobody_has_told_of_is_unknown(compiler: str | None) -> None:
+    fleet = told(with_compilers(), PI, compiler=compiler)
     (build,) = environments.resources(view_of(target_of(fleet), PI)).builds
     assert build.version == "16 unknown 1"
+
+
+def test_one_that_was_made_has_to_be_there() -> None:
+    """It leaves with the toolchain; once that comes back, nobody else may have it."""
+
+    def makes(fleet: Fleet) -> str:
+        (build,) = environments.resources(view_of(target_of(fleet), PI)).builds
+        return build.makes
+
+    assert makes(green()) == f"/opt/icecc-envs/{environment(Arch.AARCH64).name}"
+    assert makes(with_compilers()) == ""
+    assert makes(told(green(), PI, compiler=REBUILT)) == "", "that one has yet to be packed"
 
 
 def test_the_packers_are_packages_of_every_system_but_a_macs() -> None:
@@ -394,3 +420,20 @@ def test_the_script_is_checked_before_it_replaces_another() -> None:
     assert file.check == "sh -n {path}"
     assert file.mode == "0755"
     assert shlex.split(environments.resources(view(PI)).builds[0].script) == [file.path]
+
+
+@on_linux
+def test_one_that_went_is_packed_again_under_its_name(builder: Builder) -> None:
+    before = builder.packs()
+    (builder.envs / before.name).unlink()
+    assert builder.packs() == before
+    assert builder.made == [before]
+    assert (builder.envs / before.name).exists()
+
+
+def test_a_look_asks_for_it_and_reads_none_of_it() -> None:
+    asked = probes(wanted(view(PI)), mac=False, state_dir="/s")
+    (paths,) = [probe for probe in asked if isinstance(probe, PathsProbe)]
+    (build,) = environments.resources(view(PI)).builds
+    assert build.makes in paths.paths
+    assert build.makes in paths.unread
