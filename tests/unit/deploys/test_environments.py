@@ -186,6 +186,8 @@ class Builder:
             command = ["zstd", "-dcq", str(self.envs / name)]
             subprocess.run(command, stdout=stream, check=True)
         with tarfile.open(tar) as archive:
+            owners = {(it.uid, it.gid, it.uname, it.gname, it.mtime) for it in archive}
+            assert owners == {(0, 0, "", "", 0)}
             return [entry.name for entry in archive if not entry.isdir()]
 
     def assert_nothing(self) -> None:

@@ -100,7 +100,7 @@ def test_a_pinned_archive_beats_the_packages_where_it_is_pinned() -> None:
 # The fingerprint, run for real
 
 CLANG = """echo "$*" >>{root}/calls
-[ ! -e {root}/broken ] || exit 1
+[ ! -e {root}/broken ] || {{ echo 16; exit 1; }}
 echo 16.0.6"""
 LDD = """for it; do
     [ "$it" != {root}/llvm/bin/clang ] || echo "    libLLVM.so => {root}/libLLVM.so (0x7f)"
