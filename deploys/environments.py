@@ -42,10 +42,13 @@ def _packing(view: HostView, script: str, stamp: str) -> Build:
     wanted = view.fleet.toolchain.llvm if view.fleet.toolchain else 0
     known = view.host.compiler
     compiler = known if known and major(known) == wanted else f"{wanted} unknown"
+    made = [one.name for one in view.host.environments if one.compiler == compiler]
     return Build(
         name=f"environment of clang for {view.host.arch}",
         version=f"{compiler} {RECIPE}",
         script=script,
         stamp=stamp,
+        # It leaves with the toolchain, and the stamp does not.
+        makes=f"{view.settings.environments_dir}/{made[0]}" if made else "",
         says="pack, and give it to every client (takes a minute)",
     )

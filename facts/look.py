@@ -75,6 +75,7 @@ def probes(wanted: Mapping[str, Resources], *, mac: bool, state_dir: str) -> tup
     artifacts += [artifact for r in everything for artifact in r.artifacts]
     artifacts += [program.artifact for program in programs]
     large = {artifact.path for artifact in artifacts} | {program.path for program in programs}
+    large |= {build.makes for r in everything for build in r.builds if build.makes}
     paths = {
         *(file.path for file in files),
         *(directory.path for r in everything for directory in r.directories),

@@ -313,8 +313,9 @@ class Build:
     """Something made on the host, once per version: a program from pinned source, or a package.
 
     `script` is a file on the host that makes it, called with the artifact's path, or without one
-    with the version; it is done when the file `stamp` holds the line `version`. With a `manager`,
-    only for hosts that use that. `says` tells in the user's words what happens.
+    with the version; it is done when the file `stamp` holds the line `version`, and the file that
+    it `makes` is still there. With a `manager`, only for hosts that use that. `says` tells in the
+    user's words what happens.
     """
 
     name: str
@@ -323,6 +324,7 @@ class Build:
     stamp: str
     artifact: Artifact | None = None
     manager: Manager | None = None
+    makes: str = ""
     says: str = "build from source (takes minutes)"
 
 

@@ -18,6 +18,8 @@ from fleet.model import Fleet, Host
 from fleet.settings import settings_for
 
 CAPABILITY = "toolchains"
+_PACKING = ("llvm", "environments", CAPABILITY)  # capabilities of a host that packs
+_SENDING = ("icecream", "llvm")  # without one of them, no job leaves a client
 _UNPACKED_MB = 240  # of an environment; measured, for those that nobody has packed yet
 _STEP_MB = 250  # in which a cache limit grows, since a new one restarts the daemon
 _MOST_MB = 2000  # icecream 1.4 computes the bytes in an int (daemon/main.cpp): 2048 is "no limit"
@@ -90,7 +92,7 @@ def _builders(fleet: Fleet, arch: Arch) -> tuple[str, ...]:
 
     Two distributions build the same compiler into different programs, so no other can be one.
     """
-    there = [host for host in _workers(fleet, arch) if _has(host, CAPABILITY)]
+    there = [host for host in _workers(fleet, arch) if all(_has(host, c) for c in _PACKING)]
     awake = [host for host in there if host.power is Power.ALWAYS_ON]
     preferred = [host for host in there if host == fleet.scheduler_host]
     leads = (*preferred, *awake, *there)
@@ -160,6 +162,8 @@ def _mismatch(arch: Arch, mine: str, theirs: str) -> str:
 def _why_local(fleet: Fleet, host: Host) -> str:
     """Why clang's jobs stay on this host; empty when they need not."""
     wanted = fleet.toolchain.llvm if fleet.toolchain else 0
+    if declined := [name for name in _SENDING if not _has(host, name)]:
+        return f"it compiles at home: it is without {declined[0]}"
     if host.compiler is None:
         return f"it compiles at home: it has no clang {wanted}"
     if major(host.compiler) != wanted:

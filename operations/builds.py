@@ -25,12 +25,12 @@ def _plan(build: Build, want: Resources, context: HostContext, look: Look) -> Ch
 
 
 def plan(build: Build, look: Look) -> Change | None:
-    """The build when it is for this host's manager and its stamp differs."""
+    """The build when it is for this host's manager, and the stamp differs or what it made went."""
     if build.manager and look.system.manager is not build.manager:
         return None
     stamp = look.path(build.stamp)
     wanted = hashlib.sha256(f"{build.version}\n".encode()).hexdigest()
-    if stamp and stamp.sha256 == wanted:
+    if stamp and stamp.sha256 == wanted and (not build.makes or look.path(build.makes)):
         return None
     says = f"{build.name} {build.version}: {build.says}"
     source = build.artifact

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
-from fleet.lock import lock_path, read_fleet_lock
+from fleet.kinds import Arch
+from fleet.lock import LockedHost, lock_path, read_fleet_lock, write_fleet_lock
 from fleet.target import ROOT
 from tests.golden import FLEET
+from tests.unit.clusters import CLANG, environment
 
 KEY = "a-key-that-lets-hosts-in"
 
@@ -208,3 +210,56 @@ def test_a_persons_application_is_left_alone_and_its_address_learned() -> None:
     assert not any(step.startswith("tailscale") for step in steps("imac", **told))
     assert "learn what it is" in steps("imac", **told)
     assert re.search(r"\[@fake/imac\] +learn: its address in the tailnet is 100.101.0.33", said)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Path:
+    """The golden fleet with a compiler in common, of which nobody has told."""
+    path = tmp_path / "fleet.yaml"
+    path.write_text(FLEET.read_text() + "toolchain: {llvm: 16}\n")
+    lock_path(path).write_bytes(lock_path(FLEET).read_bytes())
+    return path
+
+
+CLUSTER = ("llvm: ", "environments: ", "toolchains: ", "compilers: ", "artifacts: new")
+
+
+def in_cluster(host: str, fleet: Path) -> list[str]:
+    return [step for step in steps(host, FLEET_FILE=str(fleet)) if step.startswith(CLUSTER)]
+
+
+def test_the_compiler_comes_before_what_is_packed_of_it_and_who_uses_that(cluster: Path) -> None:
+    assert in_cluster("rpi1", cluster) == [
+        "llvm: packages",
+        "environments: packages",
+        "environments: files",
+        "environments: builds",
+        "toolchains: files",
+        "compilers: files",
+        "compilers: services",
+    ]
+    no_builder = ["llvm: packages", "toolchains: files", "compilers: files"]
+    assert in_cluster("imac", cluster) == no_builder
+    _, said = dry_run(FLEET_FILE=str(cluster))
+    words = r"\[@fake/imac\] +toolchains: it compiles at home: it has no clang 16"
+    assert len(re.findall(words, said)) == 1
+    assert "clang for aarch64 16 unknown 1: pack, and give it to every client" in said
+    assert "Traceback" not in said
+
+
+def test_what_was_packed_goes_to_every_client_and_to_who_serves_it(cluster: Path) -> None:
+    """The builder of the other platform has told; the one of this has yet to pack."""
+    lock = read_fleet_lock(lock_path(cluster))
+    for name in ("rpi1", "imac", "arch-orchestrator"):
+        more = {"environments": (environment(Arch.AARCH64),)} if name == "rpi1" else {}
+        told = lock.hosts.get(name, LockedHost()).model_copy(update={"compiler": CLANG, **more})
+        lock = lock.with_host(name, told)
+    write_fleet_lock(lock_path(cluster), lock)
+    for host in ("imac", "arch-orchestrator"):
+        assert "toolchains: artifacts" in in_cluster(host, cluster)
+    assert "artifacts: new artifacts" in in_cluster("arch-orchestrator", cluster)
+    _, said = dry_run(FLEET_FILE=str(cluster))
+    fetched = r"\[@fake/imac\] +toolchains: artifact environment-aarch64 16.0.6: fetch \(60.0 MB\)"
+    assert re.search(fetched, said)
+    lacking = "no job goes to x86_64 workers: arch-orchestrator has yet to pack it"
+    assert re.search(rf"\[@fake/imac\] +toolchains: {lacking}", said)

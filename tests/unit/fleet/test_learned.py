@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from facts.look import Look
 from facts.tailnet import Tailnet
-from fleet.learned import DISPATCH_KEY, HOST_KEY, Learned, hear, learn
+from fleet.environments import Environment
+from fleet.kinds import Arch
+from fleet.learned import COMPILER, DISPATCH_KEY, ENVIRONMENTS, HOST_KEY, Learned, hear, learn
 from fleet.lock import read_fleet_lock
 from fleet.problems import FleetError
 from fleet.target import Target, load_target
+from tests.unit.clusters import CLANG, PATCHED, environment
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA8h9vbYdd4ee3l5vNmkGH3MD3QG6H9mrbLQJ3U4V3mP"
 LOCK = f"""\
@@ -66,7 +70,8 @@ def test_what_a_host_tells(lock: Path) -> None:
 
 
 def test_the_readings_have_these_names() -> None:
-    assert {HOST_KEY, DISPATCH_KEY} == {"host key", "dispatch key"}
+    names = (HOST_KEY, DISPATCH_KEY, COMPILER, ENVIRONMENTS)
+    assert names == ("host key", "dispatch key", "compiler", "environments")
 
 
 def test_what_a_host_told_is_known_afterwards(lock: Path) -> None:
@@ -156,3 +161,68 @@ def test_hosts_that_learn_at_the_same_time_lose_nothing(lock: Path) -> None:
         n: f"100.64.0.{n}" for n in numbers
     }
     assert found.host_keys("berry") == (KEY,)
+
+
+NOW, BEFORE = environment(Arch.AARCH64), environment(Arch.AARCH64, PATCHED)
+
+
+def records(*made: Environment) -> str:
+    """What the reading prints of what a host has packed."""
+    return "".join(
+        f"{it.platform} {it.compiler} {it.content} {it.sha256} {it.size} {it.unpacked};"
+        for it in made
+    )
+
+
+def told(lock: Path, **values: Any) -> Learned:
+    """What is known of berry after it told this, and what it told is noted."""
+    target = load_target()
+    _, now = hear(target.fleet.host("berry"), seen(3, up=False, **values))
+    learn(target, "berry", now)
+    return now
+
+
+def test_a_compiler_and_what_was_packed_of_it_are_known_afterwards(lock: Path) -> None:
+    now = told(lock, compiler=CLANG, environments=records(NOW, BEFORE))
+    assert (now.compiler, now.environments) == (CLANG, (NOW, BEFORE))
+    berry = load_target().fleet.host("berry")
+    assert (berry.compiler, berry.environments) == (CLANG, (NOW, BEFORE)), "newest first"
+    assert berry.host_keys == (KEY,), "what else was known stays"
+
+
+def test_what_nobody_asked_for_is_left_as_it_was(lock: Path) -> None:
+    """A run of other capabilities learns nothing of the compiler, and forgets nothing."""
+    told(lock, compiler=CLANG, environments=records(NOW))
+    before = lock.read_bytes()
+    now = told(lock)
+    assert (now.compiler, now.environments) == (CLANG, (NOW,))
+    assert lock.read_bytes() == before
+
+
+def test_what_is_gone_is_forgotten(lock: Path) -> None:
+    """Nobody may be sent jobs for a compiler that is not there."""
+    told(lock, compiler=CLANG, environments=records(NOW))
+    now = told(lock, compiler="", environments="")
+    assert (now.compiler, now.environments) == (None, ())
+    berry = load_target().fleet.host("berry")
+    assert (berry.compiler, berry.environments) == (None, ())
+    assert "compiler:" not in lock.read_text()
+    assert "environments:" not in lock.read_text()
+
+
+def test_one_is_forgotten_without_the_other(lock: Path) -> None:
+    told(lock, compiler=CLANG, environments=records(NOW))
+    now = told(lock, compiler=PATCHED)
+    assert (now.compiler, now.environments) == (PATCHED, (NOW,))
+
+
+def test_a_compiler_that_is_none_is_not_learned(lock: Path) -> None:
+    with pytest.raises(FleetError, match=r"berry says of itself: .*gcc 12\.2\.0"):
+        told(lock, compiler="gcc 12.2.0")
+    assert lock.read_text() == LOCK
+
+
+def test_records_that_are_none_are_said_and_not_learned(lock: Path) -> None:
+    with pytest.raises(ValueError, match=r'it says it has packed "aarch64 gcc-12\.2\.0 '):
+        told(lock, environments=records(NOW).replace("16.0.6", "gcc-12.2.0"))
+    assert lock.read_text() == LOCK

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.kinds import Arch
 from fleet.lock import (
     ArtifactsLock,
     FleetLock,
@@ -19,6 +20,7 @@ from fleet.lock import (
     write_fleet_lock,
 )
 from fleet.problems import FleetError
+from tests.unit.clusters import CLANG, PATCHED, environment
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA8h9vbYdd4ee3l5vNmkGH3MD3QG6H9mrbLQJ3U4V3mP"
@@ -133,6 +135,50 @@ hosts:
     assert "is not an SSH key; a public key without comment" in found[4]
     assert found[5].startswith("6 hosts.d.tailnet.ipv4: 100.64.0.1 is b's already")
     assert len(found) == 6
+
+
+ENVIRONMENT = environment(Arch.AARCH64)
+
+
+def test_a_compiler_and_what_was_packed_are_read_as_they_are_written(path: Path) -> None:
+    made = (ENVIRONMENT, environment(Arch.AARCH64, PATCHED))
+    lock = FleetLock().with_host("a", LockedHost(compiler=CLANG, environments=made))
+    write_fleet_lock(path, lock.with_host("b", LockedHost()))
+    found = read_fleet_lock(path)
+    assert (found.compiler("a"), found.environments("a")) == (CLANG, made)
+    for other in ("b", "nobody"):
+        assert (found.compiler(other), found.environments(other)) == (None, ())
+    write_fleet_lock(path, found)
+    assert read_fleet_lock(path) == found
+
+
+def packed(**differing: object) -> str:
+    """An environment as the lock has it, in one line."""
+    stated = ENVIRONMENT.model_dump(mode="json") | differing
+    return "{" + ", ".join(f"{key}: {value}" for key, value in stated.items()) + "}"
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("compiler: gcc 12.2.0", 'compiler: "gcc 12.2.0" is not a compiler; `VERSION DIGEST`'),
+        ("compiler: 16", "compiler: 16 is not text"),
+        (f"environments: [{packed(compiler='gcc 0123456789ab')}]", '"gcc 0123456789ab" is not a c'),
+        (f"environments: [{packed(language='gcc')}]", "environments[0].language: unknown key"),
+        (f"environments: [{packed(name='gcc.tar.zst')}]", "environments[0].name: unknown key"),
+        (f"environments: [{packed(platform='armv7l')}]", 'platform: "armv7l" is not known'),
+        (f"environments: [{packed(content='gcc')}]", 'content: "gcc" is not a SHA-256; write 64'),
+        (f"environments: [{packed(size=20)}]", "environments[0].size: 20 is out of range"),
+        (f"environments: [{packed(unpacked='1e3')}]", 'unpacked: "1e3" is not a number'),
+        ("environments: [{platform: aarch64}]", "is missing"),
+    ],
+)
+def test_an_environment_of_another_compiler_cannot_be_noted(
+    path: Path, entry: str, said: str
+) -> None:
+    found = refusal(path, f"version: 1\nhosts:\n  a: {{{entry}}}\n")
+    assert all(problem.startswith("3 ") for problem in found)
+    assert any(said in problem for problem in found), found
 
 
 def test_a_fleet_file_has_its_lock_beside_it() -> None:

@@ -171,6 +171,38 @@ CASES: dict[str, tuple[str, str, int, str, str]] = {
 }
 
 
+# What the toolchain says, and the only problem that follows: key below it, words.
+TOOLCHAINS: dict[str, tuple[str, str]] = {
+    "{llvm: 11}": ("", ""),
+    "{llvm: 99, sample_percent: 100}": ("", ""),
+    "{llvm: 16, sample_percent: 0}": ("", ""),
+    "{llvm: 16, sample_percent: 0.5}": ("", ""),
+    "{}": (".llvm", "is missing; add `llvm:` here"),
+    "{sample_percent: 1}": (".llvm", "is missing; add `llvm:` here"),
+    "{llvm: ~}": (".llvm", "has no value"),
+    "{llvm: 10}": (".llvm", "10 is out of range; write at least 11"),
+    "{llvm: 100}": (".llvm", "100 is out of range; write at most 99"),
+    "{llvm: 16.0}": (".llvm", "16.0 is not a whole number"),
+    "{llvm: 16.0.6}": (".llvm", '"16.0.6" is not a number; write a whole number'),
+    "{llvm: true}": (".llvm", "true is not a whole number"),
+    "{llvm: 16, gcc: 12}": (".gcc", "unknown key"),
+    "{llvm: 16, sample_percent: 100.5}": (".sample_percent", "100.5 is out of range; write at mo"),
+    "{llvm: 16, sample_percent: -1}": (".sample_percent", "-1 is out of range; write at least 0"),
+    "{llvm: 16, sample_percent: .nan}": (".sample_percent", '".nan" is not a number'),
+    "{llvm: 16, sample_percent: 1%}": (".sample_percent", '"1%" is not a number'),
+    "{llvm: 16, sample_percent: true}": (".sample_percent", "true is not a number"),
+    "16": ("", "16 is not"),
+}
+
+
+@pytest.mark.parametrize("stated", TOOLCHAINS)
+def test_a_toolchain_is_one_major_version_of_clang(problems: Problems, stated: str) -> None:
+    key, words = TOOLCHAINS[stated]
+    found = problems(("name: small", f"name: small\ntoolchain: {stated}"))
+    assert [problem.key for problem in found] == ([f"toolchain{key}"] if words else [])
+    assert all(words in f"{one.fault}; {one.fix}" for one in found), found
+
+
 # The relays of the small fleet with two hosts on a hill, and the only problem that follows.
 RELAYS: dict[str, str] = {
     "hill: berry": "",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleet.model import Role
-from fleet.schema import fleet_schema
+from fleet.schema import MIN_LLVM, fleet_schema
 
 
 @pytest.fixture
@@ -59,3 +59,14 @@ def test_only_words_of_json_schema(schema: dict[str, Any]) -> None:
     budget = schema["properties"]["budgets"]["additionalProperties"]
     assert budget == {"type": "number", "minimum": 0, "maximum": 10_000}
     assert schema["properties"]["name"]["pattern"] == "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+
+
+def test_the_toolchain_says_what_it_takes(schema: dict[str, Any]) -> None:
+    entry = schema["$defs"]["ToolchainEntry"]
+    assert entry["required"] == ["llvm"]
+    assert entry["additionalProperties"] is False
+    llvm, sample = (entry["properties"][key] for key in ("llvm", "sample_percent"))
+    assert (llvm["type"], llvm["minimum"], llvm["maximum"]) == ("integer", MIN_LLVM, 99)
+    assert (sample["type"], sample["minimum"], sample["maximum"]) == ("number", 0, 100)
+    assert sample["default"] == 1
+    assert "toolchain" not in schema["required"], "icecream runs without one"

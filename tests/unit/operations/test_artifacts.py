@@ -8,16 +8,16 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from fleet.resources import Artifact, Resources
-from operations.artifacts import CAME, ELSEWHERE, SEAL, pull, receive
+from operations.artifacts import CAME, ELSEWHERE, SEAL, missing, pull, receive
 from operations.change import wrap
-from tests.unit.conftest import FakeProgram, RealHost, Run, on_linux
+from tests.unit.conftest import FakeHost, FakeProgram, RealHost, Run, on_linux
 
 CONTENT = bytes(range(256)) * 400
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -298,3 +298,85 @@ def test_a_delivered_parcel_is_checked_before_it_has_its_name(
     parcel.write_bytes(CONTENT)
     assert real_host.sh(wrap(receive(artifact, str(parcel), context))).returncode == 0
     assert_there(artifact)
+
+
+@pytest.fixture
+def beside(real_host: RealHost, artifact: Artifact) -> Artifact:
+    """The same, which the host has for itself, too, in a directory with a space."""
+    path = real_host.root / "own files" / "it-1"
+    path.parent.mkdir()
+    path.write_bytes(CONTENT)
+    return replace(artifact, beside=str(path))
+
+
+def test_what_the_host_has_beside_it_is_copied(
+    real_host: RealHost, beside: Artifact, server: Server
+) -> None:
+    run = fetch(real_host, beside, server.address)
+    assert (run.returncode, run.stdout.strip()) == (0, CAME), run.stderr
+    assert_there(beside)
+    assert server.asked == []
+    assert Path(beside.beside).read_bytes() == CONTENT, "and stays"
+    assert Path(beside.path).stat().st_ino != Path(beside.beside).stat().st_ino
+
+
+def test_what_began_to_come_does_not_spoil_the_copy(
+    real_host: RealHost, beside: Artifact, server: Server
+) -> None:
+    part(beside).write_bytes(b"x" * (len(CONTENT) + 7))
+    assert fetch(real_host, beside, server.address).stdout.strip() == CAME
+    assert_there(beside)
+
+
+@pytest.mark.parametrize("state", ["damaged", "torn", "empty", "gone", "directory"])
+def test_what_is_beside_it_and_wrong_is_fetched(
+    real_host: RealHost, beside: Artifact, server: Server, state: str
+) -> None:
+    path = Path(beside.beside)
+    path.unlink()
+    if state == "directory":
+        path.mkdir()
+    elif state != "gone":
+        wrong = {"damaged": b"!" + CONTENT[1:], "torn": CONTENT[:-1], "empty": b""}
+        path.write_bytes(wrong[state])
+    run = fetch(real_host, beside, server.address)
+    assert (run.returncode, run.stdout.strip()) == (0, CAME), run.stderr
+    assert_there(beside)
+    assert server.asked == [""]
+
+
+def test_where_nobody_serves_what_is_beside_it_is_enough(
+    real_host: RealHost, beside: Artifact
+) -> None:
+    """The orchestrator's own: it has no mirror."""
+    assert fetch(real_host, beside).stdout.strip() == CAME
+    assert_there(beside)
+
+
+def test_where_nobody_serves_what_is_wrong_beside_it_has_to_be_delivered(
+    real_host: RealHost, beside: Artifact
+) -> None:
+    Path(beside.beside).write_bytes(b"wrong")
+    run = fetch(real_host, beside)
+    assert (run.returncode, run.stdout.strip()) == (0, ELSEWHERE), run.stderr
+    assert_not_there(beside)
+
+
+def test_a_full_disk_is_said_before_anything_is_copied(
+    real_host: RealHost, beside: Artifact, program: FakeProgram
+) -> None:
+    df = program("df", "printf 'File 1K Used Free At\\n/dev/a 9 9 3 1%% /\\n'")
+    real_host.path = f"{df}:{real_host.path}"
+    run = fetch(real_host, beside)
+    assert run.returncode == 1
+    assert "the disk is full: it takes 1 MB in" in run.stderr
+    assert_not_there(beside)
+    assert not part(beside).exists()
+
+
+def test_one_that_is_kept_is_never_fetched(artifact: Artifact) -> None:
+    old = replace(artifact, path=f"{artifact.path}-old", kept=True)
+    host = FakeHost().lacks(artifact.path, old.path)
+    want = Resources(artifacts=(old, artifact))
+    assert missing(want, host.context("cap", want), host.look) == [artifact]
+    assert ("artifact", old.path) in host.context("cap", want).wanted, "and never removed"

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from facts.look import Look
+from fleet.kinds import Arch
 from fleet.learned import Learned
 from fleet.problems import FleetError
 from operations import learn
+from tests.unit.clusters import CLANG, PATCHED, environment
 
 
 def test_what_is_new_is_said() -> None:
@@ -20,6 +22,19 @@ def test_what_is_new_is_said() -> None:
     assert learn.news(before, now) == [
         "its address in the tailnet is 100.101.0.6, noted in fleet.lock.yaml",
         "its name in the tailnet is rpi1.example.ts.net, noted in fleet.lock.yaml",
+    ]
+
+
+def test_a_compiler_and_what_was_packed_are_said_by_name() -> None:
+    made = (environment(Arch.AARCH64), environment(Arch.AARCH64, PATCHED))
+    now = Learned(compiler=CLANG, environments=made)
+    assert learn.news(Learned(), now) == [
+        f"its clang for the fleet is {CLANG}, noted in fleet.lock.yaml",
+        f"it has packed {made[0].name}, {made[1].name}, noted in fleet.lock.yaml",
+    ]
+    assert learn.news(now, Learned()) == [
+        "its clang for the fleet is none, noted in fleet.lock.yaml",
+        "it has packed none, noted in fleet.lock.yaml",
     ]
 
 

@@ -12,7 +12,7 @@ from facts.manifests import Entry
 from fleet.resources import Artifact, Build, Manager, Package, Setting, User
 from operations import artifacts, builds, leftovers, packages, settings, users
 from operations.change import HostContext, RefusedError, wrap
-from tests.unit.conftest import FakeHost, FakeProgram, RealHost
+from tests.unit.conftest import FakeHost, FakeProgram, RealHost, lines
 
 PACKAGES = (
     Package("git"),
@@ -197,6 +197,13 @@ def test_what_is_packed_from_the_host_itself_needs_neither_source_nor_manager() 
     assert change.says == ("environment 16.0.6 it 1: pack",)
     assert change.script == "/b/pack '16.0.6 it 1'"
     assert not builds.plan(packing, host.has_file("/opt/stamp", b"16.0.6 it 1\n").look)
+
+
+def test_what_was_made_and_is_gone_is_made_again() -> None:
+    packing = Build("environment", "1", "/b/pack", "/opt/stamp", makes="/opt/it", says="pack")
+    host = FakeHost(manager=Manager.APT).has_file("/opt/stamp", b"1\n").has_file("/opt/it", b"it")
+    assert not builds.plan(packing, host.look)
+    assert lines(builds.plan(packing, host.lacks("/opt/it").look)) == ("environment 1: pack",)
 
 
 def test_builds() -> None:
