@@ -60,8 +60,8 @@ class Environment(BaseModel):
     @property
     def name(self) -> str:
         """The file's name. icecream caches by it, so that it has to change with the content."""
-        number = self.version.partition("+")[0]
-        return f"{self.platform}-clang{number}-{self.content[:_SHORT]}.tar.zst"
+        made = number(self.compiler)
+        return f"{self.platform}-clang{made}-{self.content[:_SHORT]}.tar.zst"
 
     @property
     def version(self) -> str:
@@ -74,9 +74,14 @@ def version(compiler: str) -> str:
     return compiler.partition(" ")[0]
 
 
+def number(compiler: str) -> str:
+    """The version of a compiler as people know it: `16.0.6+0f1e2d 0123456789ab` → `16.0.6`."""
+    return compiler.partition(" ")[0].partition("+")[0]
+
+
 def major(compiler: str) -> int:
     """The major version of a compiler: `16.0.6+0f1e2d 0123456789ab` → 16."""
-    return int(compiler.partition("+")[0].partition(".")[0])
+    return int(number(compiler).partition(".")[0])
 
 
 def read_environments(text: str) -> tuple[Environment, ...]:
@@ -90,10 +95,10 @@ def read_environments(text: str) -> tuple[Environment, ...]:
 
 def _read(said: str) -> Environment:
     try:
-        platform, number, digest, content, sha256, size, unpacked = said.split(" ")
+        platform, made, digest, content, sha256, size, unpacked = said.split(" ")
         return Environment(
             platform=Arch(platform),
-            compiler=f"{number} {digest}",
+            compiler=f"{made} {digest}",
             content=content,
             sha256=sha256,
             size=int(size),

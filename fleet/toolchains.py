@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from fleet.environments import Environment, major, version
+from fleet.environments import Environment, major, number, version
 from fleet.kinds import Arch, Power, Sudo
 from fleet.model import Fleet, Host
 from fleet.settings import settings_for
@@ -152,10 +152,9 @@ def _row(
 
 
 def _mismatch(arch: Arch, mine: str, theirs: str) -> str:
-    (number, _, _), (their_number, _, _) = mine.partition("+"), theirs.partition("+")
-    how = f"clang is {number} here and {their_number} there: give both the same"
-    if number == their_number:
-        how = f"clang {number} makes other code there: its packages have other defaults"
+    how = f"clang is {number(mine)} here and {number(theirs)} there: give both the same"
+    if number(mine) == number(theirs):
+        how = f"clang {number(mine)} makes other code there: its packages have other defaults"
     return f"no job goes to {arch} workers: {how}"
 
 
@@ -167,7 +166,7 @@ def _why_local(fleet: Fleet, host: Host) -> str:
     if host.compiler is None:
         return f"it compiles at home: it has no clang {wanted}"
     if major(host.compiler) != wanted:
-        return f"it compiles at home: its clang is {version(host.compiler)}, wanted is {wanted}"
+        return f"it compiles at home: its clang is {number(host.compiler)}, wanted is {wanted}"
     return ""
 
 

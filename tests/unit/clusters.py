@@ -14,10 +14,10 @@ from fleet.target import Target
 from fleet.toolchains import matrix
 from tests.golden import target
 
-CLANG = "16.0.6 0123456789ab"
-REBUILT = "16.0.6 ba9876543210"  # the same version as another distribution builds it
-PATCHED = "16.0.5 00000000005a"
-OLD = "15.0.7 00000000007a"
+CLANG = "16.0.6+0f1e2d 0123456789ab"
+REBUILT = "16.0.6+0f1e2d ba9876543210"  # the same version as another distribution builds it
+PATCHED = "16.0.5+0f1e2d 00000000005a"
+OLD = "15.0.7+0f1e2d 00000000007a"
 GOLDEN = target().fleet
 MEGABYTES = 240  # of an environment that is unpacked
 

@@ -40,7 +40,7 @@ from tests.unit.clusters import (
 from tests.unit.conftest import SHELLS, on_linux
 
 PI, WITNESS, OTHER = "rpi1", "rpi2", "rpi3"
-ASKED = "16.0.6 0123456789ab 1"
+ASKED = "16.0.6+0f1e2d 0123456789ab 1"
 
 # Does not get small when it is compressed: icecream refuses environments below 500 bytes.
 LIBRARY = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(32))
@@ -292,7 +292,7 @@ def test_a_stray_takes_nothing_away_from_what_was_packed_before(dash_builder: Bu
     before = dash_builder.packs()
     stamp = dash_builder.stamp.read_text()
     dash_builder.program(dash_builder.toolchain / "usr" / "bin" / "cc1", "a real one")
-    assert dash_builder.pack("16.0.7 aaaaaaaaaaaa 1").returncode == 1
+    assert dash_builder.pack("16.0.7+0f1e2d aaaaaaaaaaaa 1").returncode == 1
     assert dash_builder.made == [before]
     assert dash_builder.stamp.read_text() == stamp
     assert [it.name for it in dash_builder.envs.iterdir()] == [before.name]
@@ -350,7 +350,7 @@ def test_called_otherwise_it_says_how(dash_builder: Builder, arguments: tuple[st
 
 def _generation(builder: Builder, number: int) -> Environment:
     builder.program(builder.toolchain / "usr" / "bin" / "clang", f"compiler {number}")
-    return builder.packs(f"16.0.{number} {number:012x} 1")
+    return builder.packs(f"16.0.{number}+0f1e2d {number:012x} 1")
 
 
 @on_linux

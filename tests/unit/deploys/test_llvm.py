@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from deploys import llvm
 from facts.probe import compose, split
 from facts.values import ValuesProbe
+from fleet.environments import version
 from fleet.lock import ArtifactsLock
 from fleet.model import Os
 from fleet.plan import view_of
@@ -101,7 +103,7 @@ def test_a_pinned_archive_beats_the_packages_where_it_is_pinned() -> None:
 
 CLANG = """echo "$*" >>{root}/calls
 [ ! -e {root}/broken ] || {{ echo 16; exit 1; }}
-echo 16.0.6"""
+case $* in -dumpversion) echo 16.0.6 ;; *) echo "an object"; cat - {root}/defaults ;; esac"""
 LDD = """for it; do
     [ "$it" != {root}/llvm/bin/clang ] || echo "    libLLVM.so => {root}/libLLVM.so (0x7f)"
 done
@@ -117,6 +119,7 @@ class Machine:
         self.library, self.assembler = self.root / "libLLVM.so", self.root / "as"
         host.state_dir.mkdir()
         self.calls.touch()
+        (self.root / "defaults").touch()
         self.library.write_bytes(b"library")
         self.assembler.write_bytes(b"assembler")
         self.assembler.chmod(0o755)
@@ -154,8 +157,8 @@ class Machine:
 
     @property
     def asked(self) -> int:
-        """How often the compiler ran."""
-        return len(self.calls.read_text().splitlines())
+        """How often the compiler was asked which one it is."""
+        return self.calls.read_text().splitlines().count("-dumpversion")
 
 
 @pytest.fixture
@@ -167,7 +170,22 @@ def machine(real_host: RealHost, program: FakeProgram) -> Machine:
 def test_it_is_version_and_digest_of_all_that_it_is_packed_from(machine: Machine) -> None:
     parts = (machine.clang, machine.assembler, machine.library)
     everything = b"".join(path.read_bytes() for path in parts)
-    assert machine.look() == f"16.0.6 {hashlib.sha256(everything).hexdigest()[:12]}"
+    digest = hashlib.sha256(everything).hexdigest()[:12]
+    assert re.fullmatch(rf"16\.0\.6\+[0-9a-f]{{6}} {digest}", machine.look())
+
+
+@on_linux
+def test_builds_of_one_version_with_other_defaults_are_told_apart(machine: Machine) -> None:
+    """By the code that they make, for either architecture; nothing of this host is in it."""
+    before = machine.look()
+    asked = machine.calls.read_text()
+    for architecture in ("x86_64", "aarch64"):
+        assert f"{' '.join(llvm.FLAGS)} --target={architecture}-linux-gnu -O2 -fno-ident" in asked
+    (machine.root / "defaults").write_text("stack protector\n")
+    machine.memo.unlink()
+    after = machine.look()
+    assert version(after) != version(before)
+    assert after.partition(" ")[2] == before.partition(" ")[2]
 
 
 @on_linux
@@ -190,7 +208,7 @@ def test_whatever_changes_it_is_another_one(machine: Machine, changed: str) -> N
         stream.write(b"\n# patched\n")
     after = machine.look()
     assert after != before
-    assert after.startswith("16.0.6 ")
+    assert after.startswith("16.0.6+")
     assert machine.look() == after
     assert machine.asked == 2
 
@@ -210,7 +228,7 @@ def test_another_home_is_looked_at_anew(machine: Machine) -> None:
     other = machine.installed("llvm17")
     other.write_text(other.read_text().replace("16.0.6", "17.0.1"))
     after = machine.look("llvm17")
-    assert after.startswith("17.0.1 ")
+    assert after.startswith("17.0.1+")
     assert after != before
     assert machine.look() == before
     assert machine.asked == 3
@@ -231,10 +249,12 @@ def test_a_broken_compiler_says_nothing_and_is_asked_again(machine: Machine) -> 
     assert machine.look() == ""
     assert not machine.memo.exists()
     (machine.root / "broken").unlink()
-    assert machine.look().startswith("16.0.6 ")
+    assert machine.look().startswith("16.0.6+")
 
 
-@pytest.mark.parametrize("memo", ["", "1 2\n", "\n\n\n", "x\n16.0.6 000000000000\n/nowhere\n"])
+@pytest.mark.parametrize(
+    "memo", ["", "1 2\n", "\n\n\n", "x\n16.0.6+0f1e2d 000000000000\n/nowhere\n"]
+)
 @on_linux
 def test_a_memo_that_is_torn_is_not_believed(machine: Machine, memo: str) -> None:
     right = machine.look()
@@ -246,7 +266,7 @@ def test_a_memo_that_is_torn_is_not_believed(machine: Machine, memo: str) -> Non
 @on_linux
 def test_the_first_look_of_all_has_nowhere_to_keep_it(machine: Machine) -> None:
     machine.host.state_dir.rmdir()
-    assert machine.look().startswith("16.0.6 ")
+    assert machine.look().startswith("16.0.6+")
     assert not machine.host.state_dir.exists()
 
 
@@ -274,8 +294,8 @@ def test_a_mac_is_asked_in_its_own_words(tmp_path: Path, program: FakeProgram) -
         return probe.parse(split(run.stdout.splitlines())["values"])["compiler"]
 
     first = look()
-    assert first.startswith("16.0.6 ")
+    assert first.startswith("16.0.6+")
     assert look() == first
-    assert (tmp_path / "calls").read_text().count("clang\n") == 1, "the second is from memory"
+    assert (tmp_path / "calls").read_text().count("clang\n") == 3, "the second is from memory"
     (home / "lib" / "libLLVM.dylib").write_text("patched")
     assert look() != first

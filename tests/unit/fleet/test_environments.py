@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fleet.environments import Environment, major, read_environments, version
+from fleet.environments import Environment, major, number, read_environments, version
 from fleet.kinds import Arch
 from tests.unit.clusters import CLANG, PATCHED, environment
 
@@ -31,8 +31,9 @@ def test_the_name_says_what_it_is_and_changes_with_the_content() -> None:
 
 
 def test_versions() -> None:
-    assert (version(CLANG), major(CLANG)) == ("16.0.6", 16)
-    assert (version("9 0123456789ab"), major("9 0123456789ab")) == ("9", 9)
+    assert (version(CLANG), number(CLANG), major(CLANG)) == ("16.0.6+0f1e2d", "16.0.6", 16)
+    short = "9+0f1e2d 0123456789ab"
+    assert (version(short), number(short), major(short)) == ("9+0f1e2d", "9", 9)
 
 
 @pytest.mark.parametrize(
@@ -45,9 +46,9 @@ def test_versions() -> None:
         "16.0.6",
         "16.0.6 0123",
         "16.0.6 0123456789AB",
-        "16.0.6 0123456789ab\n",
+        "16.0.6+0f1e2d 0123456789ab\n",
         "16.0.6.1 0123456789ab",
-        "٣.0.6 0123456789ab",
+        "٣.0.6+0f1e2d 0123456789ab",
         "",
     ],
 )

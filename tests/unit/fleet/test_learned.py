@@ -223,6 +223,6 @@ def test_a_compiler_that_is_none_is_not_learned(lock: Path) -> None:
 
 
 def test_records_that_are_none_are_said_and_not_learned(lock: Path) -> None:
-    with pytest.raises(ValueError, match=r'it says it has packed "aarch64 gcc-12\.2\.0 '):
+    with pytest.raises(ValueError, match=r'it says it has packed "aarch64 gcc-12\.2\.0'):
         told(lock, environments=records(NOW).replace("16.0.6", "gcc-12.2.0"))
     assert lock.read_text() == LOCK

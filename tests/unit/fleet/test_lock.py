@@ -161,7 +161,7 @@ def packed(**differing: object) -> str:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("compiler: gcc 12.2.0", 'compiler: "gcc 12.2.0" is not a compiler; `VERSION DIGEST`'),
+        ("compiler: gcc 12.2.0", 'compiler: "gcc 12.2.0" is not a compiler; `VERSION+CODE DIGEST`'),
         ("compiler: 16", "compiler: 16 is not text"),
         (f"environments: [{packed(compiler='gcc 0123456789ab')}]", '"gcc 0123456789ab" is not a c'),
         (f"environments: [{packed(language='gcc')}]", "environments[0].language: unknown key"),

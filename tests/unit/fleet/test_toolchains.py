@@ -93,11 +93,18 @@ def test_a_mac_without_the_compiler_compiles_at_home_and_nobody_else_minds() -> 
     assert [row for row in matrix(fleet).rows.values() if row.lacks] == [matrix(fleet).rows[MAC]]
 
 
+def test_a_build_with_other_defaults_is_not_used_and_nobody_is_accused() -> None:
+    fleet = told(green(), "rpi3", compiler=CLANG.replace("+0f1e2d", "+d2e1f0"))
+    row = matrix(fleet).rows["rpi3"]
+    assert row.environments == ()
+    assert "clang 16.0.6 makes other code there" in row.lacks[0]
+
+
 def test_a_host_that_deviates_is_named_with_both_versions() -> None:
     fleet = told(green(), "rpi3", compiler=PATCHED)
     row = matrix(fleet).rows["rpi3"]
     assert row.environments == ()
-    assert row.lacks[0].endswith("clang is 16.0.5 here, 16.0.6 there; give both the same")
+    assert row.lacks[0].endswith("clang is 16.0.5 here and 16.0.6 there: give both the same")
     assert len(row.lacks) == 2
     assert not lacks(fleet, "rpi1")
 
