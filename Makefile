@@ -22,7 +22,7 @@ lint: $(VENV)/ready ## format, style and types
 	$(BIN)/mypy .
 
 unit: $(VENV)/ready ## the tests that need neither network nor lab
-	$(PYTEST) tests/unit tests/golden
+	$(PYTEST) -n auto --dist loadfile tests/unit tests/golden
 
 lab: $(VENV)/ready ## the tests that need the lab (root on Linux)
 	$(PYTEST) tests/lab

@@ -173,14 +173,14 @@ CASES: dict[str, tuple[str, str, int, str, str]] = {
 
 # What the toolchain says, and the only problem that follows: key below it, words.
 TOOLCHAINS: dict[str, tuple[str, str]] = {
-    "{llvm: 11}": ("", ""),
+    "{llvm: 13}": ("", ""),
     "{llvm: 99, sample_percent: 100}": ("", ""),
     "{llvm: 16, sample_percent: 0}": ("", ""),
     "{llvm: 16, sample_percent: 0.5}": ("", ""),
     "{}": (".llvm", "is missing; add `llvm:` here"),
     "{sample_percent: 1}": (".llvm", "is missing; add `llvm:` here"),
     "{llvm: ~}": (".llvm", "has no value"),
-    "{llvm: 10}": (".llvm", "10 is out of range; write at least 11"),
+    "{llvm: 12}": (".llvm", "12 is out of range; write at least 13"),
     "{llvm: 100}": (".llvm", "100 is out of range; write at most 99"),
     "{llvm: 16.0}": (".llvm", "16.0 is not a whole number"),
     "{llvm: 16.0.6}": (".llvm", '"16.0.6" is not a number; write a whole number'),
