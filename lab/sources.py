@@ -16,7 +16,9 @@ from lab.shell import run
 SUITE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MAX_LIST_AGE = 24 * 3600  # seconds; older package lists may name files the archive dropped
-_INSTALL_LINE = re.compile(r"^Inst (\S+) \((\S+) .*\[(\w+)\]\)", re.MULTILINE)
+# `Inst NAME (VERSION … [ARCH])`; with `[OLD]` in between where the image has an older one, as when
+# the archive moved on after its lower layers were built.
+_INSTALL_LINE = re.compile(r"^Inst (\S+) (?:\[\S+\] )?\((\S+) .*\[(\w+)\]\)", re.MULTILINE)
 
 
 def machine_sources(kind: str = "deb") -> str:

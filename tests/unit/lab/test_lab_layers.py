@@ -94,10 +94,16 @@ def test_what_apt_would_install_is_read_in_its_order(
         "Inst libc6 (2.36-9 Debian:12.14/oldstable, Security:12 [amd64])\n"
         "Inst nftables:amd64 (1.0.6-2 Debian:12.14/oldstable [amd64])\n"
         "Inst e2fsprogs (1:1.47 Debian:12.14/oldstable [amd64]) []\n"
+        "Inst perl-base [5.36.0-7+deb12u3] (5.36.0-7+deb12u4 Debian-Security:12 [amd64])\n"
         "Conf libc6 (2.36-9 Debian:12.14/oldstable [amd64])\n"
     )
     apt = Apt(tmp_path, "amd64")
-    files = ["libc6_2.36-9_amd64.deb", "nftables_1.0.6-2_amd64.deb", "e2fsprogs_1%3a1.47_amd64.deb"]
+    files = [
+        "libc6_2.36-9_amd64.deb",
+        "nftables_1.0.6-2_amd64.deb",
+        "e2fsprogs_1%3a1.47_amd64.deb",
+        "perl-base_5.36.0-7+deb12u4_amd64.deb",
+    ]
     apt.archives.mkdir(parents=True)
     for name in files:
         (apt.archives / name).touch()
