@@ -1,4 +1,4 @@
-"""The quarantine: whom a compiler wrapper reports for a wrong object gets no more jobs."""
+"""The quarantine: whom a host reports for a wrong object gets no more jobs."""
 
 from __future__ import annotations
 

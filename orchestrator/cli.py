@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator import sessions
 from orchestrator.client import Gateway, GatewayError, Quarantine, ServiceError
-from orchestrator.errors import ConfigError
+from orchestrator.configuration import ConfigError
 from orchestrator.gateway.config import Config, read_config
 from orchestrator.quarantine import config as quarantine
 from orchestrator.sessions import AgentError, Agents

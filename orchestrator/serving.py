@@ -13,7 +13,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from orchestrator.errors import ConfigError
+from orchestrator.configuration import ConfigError
 
 FAREWELL_S = 5  # for answers under way when it is told to end
 SOCKET_MODE = 0o660

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import ConfigError
+from orchestrator.configuration import load
 from orchestrator.gateway.money import micros
 
 
@@ -38,10 +37,7 @@ class Config:
 
 def read_config(path: Path) -> Config:
     """Read the file. Raises ConfigError."""
-    try:
-        return _config(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from None
+    return load(path, _config)
 
 
 def _config(said: Mapping[str, Any]) -> Config:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.errors import ConfigError
+from orchestrator.configuration import ConfigError
 from orchestrator.gateway.admin import Admin
 from orchestrator.gateway.asgi import refuse
 from orchestrator.gateway.book import Book

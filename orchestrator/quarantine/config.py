@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import ConfigError
+from orchestrator.configuration import load
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,7 @@ class Config:
 
 def read_config(path: Path) -> Config:
     """Read the file. Raises ConfigError."""
-    try:
-        return _config(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from None
+    return load(path, _config)
 
 
 def _config(said: Mapping[str, Any]) -> Config:

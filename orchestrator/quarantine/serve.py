@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 
-from orchestrator.errors import ConfigError
+from orchestrator.configuration import ConfigError
 from orchestrator.quarantine.admin import Admin
 from orchestrator.quarantine.config import Config
 from orchestrator.quarantine.keeper import Keeper

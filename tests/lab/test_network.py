@@ -136,7 +136,7 @@ def policy_lets_in(fleet: Fleet, knock: Knock) -> bool:
 
 
 STANDS = """
-/usr/local/libexec/agentfleet/wall standing && ! grep nowhere /var/run/agentfleet/wall.interface
+/usr/local/libexec/agentfleet/wall standing && grep -v nowhere /var/run/agentfleet/wall.interface
 """
 
 

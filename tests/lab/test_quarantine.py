@@ -39,7 +39,7 @@ def curl(lab: Lab, host: str, path: str, *words: str) -> Any:
 
 
 def report(lab: Lab, host: str, worker: str, *more: str) -> Any:
-    """As a compiler wrapper does it."""
+    """As docs/architecture.md says it is done."""
     fields = (f"worker={worker}", "compiler=clang", "source=a file.c", "detail=byte 40 differs")
     data = (word for field in fields for word in ("--data-urlencode", field))
     return curl(lab, host, "/reports", *more, *data)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import ConfigError
+from orchestrator.configuration import ConfigError
 from orchestrator.gateway.caps import Purse, Spent, refusal, warning
 from orchestrator.gateway.config import Caps, read_config
 from orchestrator.gateway.ledger import Ledger, RefusedError

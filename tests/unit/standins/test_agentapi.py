@@ -81,6 +81,14 @@ class Agent:
             time.sleep(0.1)
         raise AssertionError("it is never idle")
 
+    def says(self, words: str) -> None:
+        """Wait until the last message has these words: the screen is looked at now and then."""
+        for _ in range(150):
+            if words in self.get("/messages").json()["messages"][-1]["content"]:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"it never says {words!r}")
+
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(10)
@@ -121,8 +129,8 @@ def test_a_message_is_answered(agent: Agent) -> None:
 
 def test_raw_keys_are_pressed_at_any_time(agent: Agent) -> None:
     assert agent.post("by hand\n", "raw").json()["ok"] is True
+    agent.says("you said by hand")
     agent.idle()
-    assert "you said by hand" in agent.get("/messages").json()["messages"][-1]["content"]
 
 
 def test_other_hosts_names_are_refused(agent: Agent) -> None:
