@@ -16,7 +16,7 @@ done
 echo "agentapi (the lab's): there is no python3 here" >&2
 exit 1
 """
-MAIN = b"import sys\nfrom agentapi.server import main\nsys.exit(main(sys.argv[1:]))\n"
+MAIN = b"import sys\nfrom agentapi.run import main\nsys.exit(main(sys.argv[1:]))\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

@@ -2,135 +2,182 @@
 
 from __future__ import annotations
 
-import json
-import re
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from . import screen
+from .state import State, StateError, load, now, save
 from .terminal import Terminal
 
+LOOK_S = 0.2  # between two looks at the screen
 STABLE_S = 2.0  # a screen that stood still for so long waits for input
-STARTS_S = 15.0  # how long an agent may take until it shows that it has heard
+SETTLED_S = 1.0  # a paste that was drawn so long ago has been taken
+PASTED_S = 5.0  # an agent that has drawn nothing of a paste by then draws none
+STARTS_S = 15.0  # how long a paste may take to settle, and Enter to show
+AGAIN_S = 3.0  # until Enter is pressed again
+SAVE_S = 1.0  # between two writings of the state file
+
 NOT_STABLE = "message can only be sent when the agent is waiting for user input"
-# What Claude Code draws around the conversation: the input box, lines below it, its state.
-_FRAME = re.compile(
-    r"^[─━]{10,}$|^[\u276f>]\s*$|^\s*(⏵⏵|\? for shortcuts|◐|○|●?\s*medium · )|· /effort$"
-)
+EMPTY = "message must not be empty"
 
 
-class NotStableError(Exception):
-    """The agent is not waiting for input."""
+class SendError(Exception):
+    """A message was not sent; says why in AgentAPI's words."""
 
 
 class Conversation:
     """Messages, and the terminal they come from."""
 
-    def __init__(self, terminal: Terminal, state: Path | None) -> None:
+    def __init__(
+        self,
+        terminal: Terminal,
+        state_file: Path | None = None,
+        *,
+        prompt: str = "",
+        reads: bool = True,
+        writes: bool = True,
+    ) -> None:
         self.terminal = terminal
-        self.lock = threading.RLock()  # held while a message is being sent, as there
-        self._state = state
+        self.faults: list[dict[str, str]] = []  # what listeners are told of as agent_error
+        self._lock = threading.RLock()  # held while a message is sent; all else waits for it
+        self._file = state_file
+        self._writes = writes and state_file is not None
+        self._state = self._load(state_file) if reads and state_file else State()
+        # an agent that was started anew shows nothing of what is remembered: that stays
+        self._resumed = bool(self._state.messages)
         self._before: list[str] = []
-        self._messages: list[dict[str, Any]] = self._load()
-        self._waiting = False
-        self._add("agent", "")  # a new agent, with a screen of its own
+        self._dirty = False
+        self._saved = 0.0
+        if not self._resumed:
+            self._state.add("agent")
+        if prompt and (prompt, True) != (
+            self._state.initial_prompt,
+            self._state.initial_prompt_sent,
+        ):
+            self._state.initial_prompt, self._state.initial_prompt_sent = prompt, False
 
     def status(self) -> str:
         """`running` while the agent works, else `stable`."""
-        busy = self._waiting or self.terminal.quiet_s() < STABLE_S
-        return "running" if busy else "stable"
+        with self._lock:
+            asked = self._state.messages[-1].role == "user"
+            busy = asked or self.terminal.still_s() < STABLE_S or self._prompt_waits()
+            return "running" if busy else "stable"
+
+    def _prompt_waits(self) -> bool:
+        return bool(self._state.initial_prompt) and not self._state.initial_prompt_sent
 
     def messages(self) -> list[dict[str, Any]]:
-        """All messages; the last one of the agent's is as its screen is now."""
-        last = self._messages[-1]
-        if last["role"] == "agent" and not self._waiting:
-            content = self._said()
-            if content != last["content"]:
-                last |= {"content": content, "time": _now()}
-                self._save()
-        return self._messages
+        """All messages so far, as the API gives them."""
+        with self._lock:
+            return [asdict(one) for one in self._state.messages]
+
+    def look(self) -> None:
+        """Take over what the screen shows now. Called all the time."""
+        with self._lock:
+            last = self._state.messages[-1]
+            if self._resumed:
+                return
+            if last.role == "user":
+                last = self._state.add("agent")
+                self._dirty = True
+            told = [one.content for one in self._state.messages if one.role == "user"][-1:]
+            content = screen.said(self._before, self._talk(), *told)
+            if content != last.content:
+                last.content, last.time, self._dirty = content, now(), True
+
+    def _talk(self) -> list[str]:
+        return screen.talk(self.terminal.lines())
 
     def say(self, text: str) -> None:
-        """Say something as the user and wait until the agent begins. Raises NotStableError."""
-        with self.lock:
+        """Say something as the user and wait until the agent begins. Raises SendError."""
+        with self._lock:
             if self.status() != "stable":
-                raise NotStableError
-            self.messages()
-            self._waiting = True
-            try:
-                self._before = self.terminal.lines()
-                self.terminal.type(f"\x1b[200~{text}\x1b[201~")
-                self._until_changed(STARTS_S / 3)
-                time.sleep(0.5)  # a paste is taken apart before Enter counts
-                self.terminal.type("\r")
-                self._until_changed(STARTS_S)
-            finally:
-                self._waiting = False
-            self._add("user", text)
-            self._add("agent", "")
-            self._save()
+                raise SendError(NOT_STABLE)
+            self._send(text.strip())
 
-    def _until_changed(self, limit_s: float) -> None:
-        began = self.terminal.changed
-        deadline = time.monotonic() + limit_s
-        while self.terminal.changed == began and time.monotonic() < deadline:
-            if self.terminal.code is not None:
+    def _send(self, text: str) -> None:
+        if not text:
+            raise SendError(EMPTY)
+        self.look()
+        before = self._talk()
+        self._type(text)
+        self._before, self._resumed, self._dirty = before, False, True
+        self._state.add("user", text)
+
+    def _type(self, text: str) -> None:
+        seen = self.terminal.lines()
+        self.press(f"\x1b[200~{text}\x1b[201~")
+        drawn = _until(lambda: self.terminal.lines() != seen, PASTED_S)
+        if drawn and not _until(lambda: self.terminal.still_s() > SETTLED_S, STARTS_S):
+            raise SendError("failed to wait for screen to stabilize")
+        pasted = self.terminal.lines()
+        deadline = time.monotonic() + STARTS_S
+        while time.monotonic() < deadline:
+            self.press("\r")
+            if _until(lambda: self.terminal.lines() != pasted, AGAIN_S):
                 return
-            time.sleep(0.05)
+        raise SendError("failed to wait for processing to start")
 
     def press(self, keys: str) -> None:
-        """Press keys, whatever the agent does."""
-        self.terminal.type(keys)
+        """Press keys, whatever the agent does. Raises SendError when there is none any more."""
+        with self._lock:
+            try:
+                self.terminal.type(keys)
+            except OSError as error:
+                raise SendError(str(error)) from error
 
-    def _add(self, role: str, content: str) -> None:
-        number = len(self._messages)
-        self._messages.append({"id": number, "role": role, "content": content, "time": _now()})
+    def run(self) -> None:
+        """Keep the messages up to date for ever; send the first prompt when it is time."""
+        while True:
+            self.look()
+            if self._prompt_waits() and self.terminal.still_s() > STABLE_S:
+                self._begin()
+            if self._dirty and time.monotonic() - self._saved > SAVE_S:
+                self.save()
+            time.sleep(LOOK_S)
 
-    def _said(self) -> str:
-        """What is new on the screen since the user spoke, without what is drawn around it."""
-        lines, before = self.terminal.lines(), _plain(self._before)
-        new = _plain(lines)
-        same = 0
-        while same < min(len(new), len(before)) and new[same] == before[same]:
-            same += 1
-        new = new[same:]
-        prompts = [one for one in self._messages if one["role"] == "user"]
-        if prompts and new and re.match(r"^[\u276f>]\s", new[0]):
-            new = new[1:]  # the echo of what was said; its further lines are indented
-            rest = " ".join(prompts[-1]["content"].split())
-            while new and new[0].startswith("  ") and " ".join(new[0].split()) in rest:
-                new = new[1:]
-        return "\n".join(new).strip("\n")
+    def _begin(self) -> None:
+        with self._lock:
+            try:
+                self._send(self._state.initial_prompt)
+            except SendError as error:
+                self.fault("error", f"failed to send initial prompt: {error}")
+            self._state.initial_prompt_sent = True
 
-    def _load(self) -> list[dict[str, Any]]:
+    def fault(self, level: str, message: str) -> None:
+        """Tell listeners what went wrong."""
+        self.faults.append({"level": level, "message": message, "time": now()})
+
+    def _load(self, file: Path) -> State:
         try:
-            known = json.loads(self._state.read_text()) if self._state else []
-        except (OSError, ValueError):
-            return []
-        return list(known) if isinstance(known, list) else []
+            return load(file)
+        except StateError as error:
+            self.fault("warning", f"Failed to restore previous session: {error}")
+            return State()
 
-    def _save(self) -> None:
-        if self._state:
-            part = self._state.with_name(f"{self._state.name}.part")
-            part.write_text(json.dumps(self._messages))
-            part.replace(self._state)
-
-    def watch(self, seconds: float, stop: Callable[[], bool]) -> None:
-        """Keep the messages up to date, so that the state file is."""
-        while not stop():
-            self.messages()
-            time.sleep(seconds)
-
-
-def _plain(lines: list[str]) -> list[str]:
-    kept = [line for line in lines if not _FRAME.search(line)]
-    while kept and not kept[-1].strip():
-        kept.pop()
-    return kept
+    def save(self) -> None:
+        """Write the state file, if there is one and it would say anything new."""
+        if not (self._writes and self._dirty and self._file):
+            return
+        if not self._lock.acquire(timeout=SAVE_S):
+            return  # a message is being sent, and the end does not wait for it
+        try:
+            self._saved, self._dirty = time.monotonic(), False
+            save(self._file, self._state)
+        except OSError as error:
+            self.fault("warning", f"failed to save state: {error}")
+        finally:
+            self._lock.release()
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+def _until(what: Callable[[], bool], limit_s: float) -> bool:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if what():
+            return True
+        time.sleep(0.05)
+    return what()

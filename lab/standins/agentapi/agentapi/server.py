@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import email.message
-import email.parser
-import email.policy
 import json
-import os
-import signal
+import select
+import shutil
 import socket
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from .conversation import NOT_STABLE, Conversation, NotStableError
-from .flags import parse
-from .terminal import Terminal
+from . import forms
+from .conversation import LOOK_S, Conversation, SendError
+from .events import Feed, Screens
+from .forms import Refused
 
-BODY_LIMIT = 10 << 20
-POLL_S = 0.25
-KINDS = ("user", "raw")
-METHODS = {
-    "/status": "GET",
-    "/messages": "GET",
-    "/events": "GET",
-    "/message": "POST",
-    "/upload": "POST",
+JSON, PROBLEM, TEXT = "application/json", "application/problem+json", "text/plain; charset=utf-8"
+ROUTES = {
+    "/status": ("GET", "status"),
+    "/messages": ("GET", "messages"),
+    "/events": ("GET", "events"),
+    "/internal/screen": ("GET", "screens"),
+    "/message": ("POST", "message"),
+    "/upload": ("POST", "upload"),
+}
+CORS = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, X-CSRF-Token",
+    "Access-Control-Max-Age": "300",
 }
 
 
@@ -42,186 +44,135 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def log_message(self, text: str, *values: object) -> None:
-        """What went wrong, as a line on standard error."""
+        """What was refused, as a line on standard error."""
         if len(values) > 1 and str(values[1]).startswith("2"):
             return
         print(f"{datetime.now(UTC):%H:%M:%S} {text % values}", file=sys.stderr, flush=True)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - Python's own
-        """Every method there is: those that are not meant are refused as AgentAPI does."""
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        """Every method there is leads to one place, where those that are not meant are refused."""
         if name.startswith("do_"):
             return self._serve
         raise AttributeError(name)
 
     def _serve(self) -> None:
+        try:
+            self._checked()
+        except Refused as error:
+            said: dict[str, Any] = {"title": HTTPStatus(error.status).phrase}
+            said |= {"status": error.status, "detail": error.detail}
+            self._json("ErrorModel", said | ({"errors": error.faults} if error.faults else {}))
+
+    def _checked(self) -> None:
         body = self._body()
-        if not self._host_allowed():
+        if not self.server.allows(self.headers.get("host", "")):
             allowed = ", ".join(self.server.allowed)
-            self._answer(
-                400, f"Invalid host header. Allowed hosts: {allowed}\n".encode(), "text/plain"
-            )
+            self._answer(400, f"Invalid host header. Allowed hosts: {allowed}\n".encode(), TEXT)
+            return
+        if self.command == "OPTIONS" and "access-control-request-method" in self.headers:
+            self._answer(200, b"", "", CORS if self._cors() else {})
             return
         path = self.path.partition("?")[0]
-        if path not in METHODS:
-            self._problem(404, "Not Found")
-        elif self.command != METHODS[path]:
-            self._problem(405, "Method Not Allowed")
-        elif body is None:
-            self._problem(413, "Request Entity Too Large")
+        method, name = ROUTES.get(path, ("", ""))
+        if not method:
+            self._answer(404, b"404 page not found\n", TEXT)
+        elif self.command != method:
+            self._answer(405, b"", "", {"Allow": method})
         else:
-            getattr(self, f"_{path[1:]}")(body)
+            getattr(self, f"_{name}")(body)
 
-    def _body(self) -> bytes | None:
+    def _body(self) -> bytes:
         length = self.headers.get("content-length", "0")
         size = int(length) if length.isdigit() else 0
-        if size > BODY_LIMIT:
+        limit = forms.MESSAGE_LIMIT
+        if self.path.startswith("/upload"):
+            limit = 2 * forms.UPLOAD_LIMIT  # the file's own limit has words of its own
+        if size > limit or "transfer-encoding" in self.headers:
             self.close_connection = True
-            return None
+            raise Refused(413, f"request body is too large limit={limit} bytes")
         return self.rfile.read(size)
 
-    def _host_allowed(self) -> bool:
-        host = self.headers.get("host", "")
-        name = host if host.endswith("]") or ":" not in host else host.rpartition(":")[0]
-        return "*" in self.server.allowed or name.lower() in self.server.allowed
+    def _cors(self) -> dict[str, str]:
+        origin = self.headers.get("origin", "")
+        known = self.server.origins
+        if not origin or not ("*" in known or origin.lower() in known):
+            return {}
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Credentials": "true",
+            "Vary": "Origin",
+        }
 
-    def _status(self, body: bytes) -> None:
-        with self.server.talk.lock:  # a message that is being sent holds it up
-            status = self.server.talk.status()
-        said = {"status": status, "agent_type": self.server.kind, "transport": "pty"}
-        self._json(200, "StatusResponseBody", said)
+    def _status(self, _: bytes) -> None:
+        said = {"status": self.server.talk.status(), "agent_type": self.server.kind}
+        self._json("StatusResponseBody", {**said, "transport": "pty"})
 
-    def _messages(self, body: bytes) -> None:
-        self._json(200, "MessagesResponseBody", {"messages": self.server.talk.messages()})
+    def _messages(self, _: bytes) -> None:
+        self._json("MessagesResponseBody", {"messages": self.server.talk.messages()})
 
     def _message(self, body: bytes) -> None:
-        kind = self.headers.get_content_type()
-        if "content-type" in self.headers and kind not in (
-            "application/json",
-            "application/problem+json",
-        ):
-            self._problem(415, "Unsupported Media Type", f"unknown media type: {kind}")
-            return
+        kind, content = forms.message(self.headers.get("content-type", ""), body)
         try:
-            asked = json.loads(body)
-        except ValueError as error:
-            status = 400 if body else 422
-            self._problem(status, "Bad Request", str(error) if body else "request body is required")
-            return
-        if faults := _faults(asked):
-            self._problem(422, "Unprocessable Entity", "validation failed", faults)
-            return
-        try:
-            if asked["type"] == "raw":
-                self.server.talk.press(asked["content"])
+            if kind == "raw":
+                self.server.talk.press(content)
             else:
-                self.server.talk.say(asked["content"])
-        except NotStableError:
-            self._problem(
-                500, "Internal Server Error", "failed to send message", [{"message": NOT_STABLE}]
-            )
-            return
-        self._json(200, "MessageResponseBody", {"ok": True})
+                self.server.talk.say(content)
+        except SendError as error:
+            fault = {"message": f"failed to send message: {error}"}
+            raise Refused(500, "unexpected error occurred", [fault]) from error
+        self._json("MessageResponseBody", {"ok": True})
 
     def _upload(self, body: bytes) -> None:
-        part = _file_of(self.headers.get("content-type", ""), body)
-        if part is None:
-            self._problem(
-                422, "Unprocessable Entity", "validation failed", [{"message": "file required"}]
-            )
-            return
-        folder = Path(tempfile.mkdtemp(prefix="agentapi-"))
-        name = Path(part.get_filename() or "upload").name or "upload"
-        (folder / name).write_bytes(part.get_payload(decode=True) or b"")  # type: ignore[arg-type]
-        self._json(200, "UploadResponseBody", {"ok": True, "filePath": str(folder / name)})
+        name, content = forms.upload(self.headers.get("content-type", ""), body)
+        file = self.server.uploads / sha256(content).hexdigest()[:16] / name
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        except OSError as error:
+            fault = {"message": f"failed to write file: {error}"}
+            raise Refused(500, "unexpected error occurred", [fault]) from error
+        self._json("UploadResponseBody", {"ok": True, "filePath": str(file)})
 
-    def _events(self, body: bytes) -> None:
-        """Everything so far, then what comes, until the listener is gone."""
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
-        self.send_header("connection", "close")
-        self.end_headers()
+    def _events(self, _: bytes) -> None:
+        self._stream(Feed(self.server.talk, self.server.kind))
+
+    def _screens(self, _: bytes) -> None:
+        self._stream(Screens(self.server.talk))
+
+    def _stream(self, feed: Feed | Screens) -> None:
+        """Tell a listener everything until it is gone."""
         self.close_connection = True
-        seen: dict[int, str] = {}
-        status, number = "", 0
+        headers = {"Cache-Control": "no-cache, no-store, must-revalidate", "Connection": "close"}
+        self._head(200, "text/event-stream", headers)
         try:
             while True:
-                for message in [dict(one) for one in self.server.talk.messages()]:
-                    if seen.get(message["id"]) != message["content"]:
-                        seen[message["id"]] = message["content"]
-                        data = {"id": message["id"], "role": message["role"]}
-                        data |= {"message": message["content"], "time": message["time"]}
-                        number = self._event(number, "message_update", data)
-                if (now := self.server.talk.status()) != status:
-                    status = now
-                    data = {"status": now, "agent_type": self.server.kind}
-                    number = self._event(number, "status_change", data)
-                self.wfile.flush()
-                time.sleep(POLL_S)
+                self.wfile.write(b"".join(feed.news()))
+                # a listener says nothing more: what can be read is that it has gone
+                if select.select([self.connection], [], [], LOOK_S)[0]:
+                    return
         except OSError:
             return
 
-    def _event(self, number: int, kind: str, data: dict[str, Any]) -> int:
-        text = f"id: {number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
-        self.wfile.write(text.encode())
-        return number + 1
-
-    def _problem(
-        self, status: int, title: str, detail: str = "", errors: list[dict[str, str]] | None = None
-    ) -> None:
-        said: dict[str, Any] = {"title": title, "status": status}
-        said |= {"detail": detail} if detail else {}
-        said |= {"errors": errors} if errors else {}
-        self._json(status, "ErrorModel", said, "application/problem+json")
-
-    def _json(
-        self, status: int, schema: str, said: dict[str, Any], kind: str = "application/json"
-    ) -> None:
+    def _json(self, schema: str, said: dict[str, Any]) -> None:
         host = self.headers.get("host", "localhost")
         whole = {"$schema": f"http://{host}/schemas/{schema}.json", **said}
-        self._answer(status, json.dumps(whole).encode(), kind)
+        kind = PROBLEM if schema == "ErrorModel" else JSON
+        status = int(said["status"]) if kind == PROBLEM else 200
+        self._answer(status, json.dumps(whole).encode() + b"\n", kind)
 
-    def _answer(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        if status == 405:
-            self.send_header("allow", METHODS.get(self.path.partition("?")[0], "GET"))
-        self.end_headers()
+    def _answer(
+        self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None
+    ) -> None:
+        self._head(status, kind, {"Content-Length": str(len(body)), **(headers or {})})
         if self.command != "HEAD":
             self.wfile.write(body)
 
-
-def _faults(asked: Any) -> list[dict[str, str]]:  # noqa: ANN401 - from outside
-    if not isinstance(asked, dict):
-        return [{"message": "expected object", "location": "body"}]
-    faults = []
-    for name in ("content", "type"):
-        if name not in asked:
-            faults.append(
-                {"message": f"expected required property {name} to be present", "location": "body"}
-            )
-        elif not isinstance(asked[name], str):
-            faults.append({"message": "expected string", "location": f"body.{name}"})
-    if not faults and asked["type"] not in KINDS:
-        faults.append(
-            {"message": 'expected value to be one of "user, raw"', "location": "body.type"}
-        )
-    faults += [
-        {"message": "unexpected property", "location": f"body.{name}"}
-        for name in sorted(set(asked) - {"content", "type", "$schema"})
-    ]
-    return faults
-
-
-def _file_of(content_type: str, body: bytes) -> email.message.Message | None:
-    if not content_type.startswith("multipart/form-data"):
-        return None
-    head = f"content-type: {content_type}\r\n\r\n".encode()
-    parsed = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
-    for part in parsed.walk():
-        if part.get_param("name", header="content-disposition") == "file":
-            return part
-    return None
+    def _head(self, status: int, kind: str, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        typed = {"Content-Type": kind} if kind else {}
+        for name, value in {**typed, **headers, **self._cors()}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
 
 class Server(ThreadingHTTPServer):
@@ -230,42 +181,22 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
     address_family = socket.AF_INET6
+    talk: Conversation  # set before the first request is served
 
-    def __init__(self, port: int, allowed: Sequence[str], kind: str, talk: Conversation) -> None:
-        super().__init__(("::", port), Handler)
-        self.allowed = [name.lower() for name in allowed]
-        self.kind, self.talk = kind, talk
+    def __init__(
+        self, port: int, allowed: Sequence[str], origins: Sequence[str], kind: str
+    ) -> None:
+        self.allowed = [forms.host_name(name) for name in allowed]
+        self.origins = [origin.lower() for origin in origins]
+        self.kind = kind
+        self.uploads = Path(tempfile.mkdtemp(prefix="agentapi-uploads-"))
+        super().__init__(("::", port), Handler)  # closes itself when the port is taken
 
+    def allows(self, host: str) -> bool:
+        """Whether a Host header names this server."""
+        return "*" in self.allowed or forms.host_name(host) in self.allowed
 
-def main(arguments: Sequence[str]) -> int:
-    """Run until the agent ends or we are told to; returns the agent's exit code."""
-    asked = parse(arguments)
-    prompt = asked.initial_prompt or ("" if sys.stdin.isatty() else sys.stdin.read().strip())
-    terminal = Terminal(asked.command, asked.term_width, asked.term_height)
-    talk = Conversation(terminal, Path(asked.state_file) if asked.state_file else None)
-    server = Server(asked.port, asked.allowed_hosts, asked.type, talk)
-    if asked.pid_file:
-        Path(asked.pid_file).write_text(f"{os.getpid()}\n")
-    told: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda received, _: told.append(received))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(
-        f"agentapi (the lab's) on port {server.server_address[1]}: {' '.join(asked.command)}",
-        file=sys.stderr,
-        flush=True,
-    )
-    if prompt:
-        threading.Thread(target=_first, args=(talk, prompt), daemon=True).start()
-    talk.watch(1.0, lambda: bool(told) or terminal.code is not None)
-    if told:
-        terminal.end()
-        return 0
-    print(f"the agent has ended with {terminal.code}", file=sys.stderr)
-    return terminal.code or 0
-
-
-def _first(talk: Conversation, prompt: str) -> None:
-    while talk.status() != "stable":
-        time.sleep(POLL_S)
-    talk.say(prompt)
+    def server_close(self) -> None:
+        """Stop listening, and forget what was uploaded."""
+        super().server_close()
+        shutil.rmtree(self.uploads, ignore_errors=True)

@@ -5,92 +5,114 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-import select
 import signal
 import struct
+import subprocess
 import termios
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pyte
 
-LOOK_S = 0.2  # between two looks at what has come
+GATHER_S = 0.05  # what comes within it is drawn at once
+POLITE_S, FIRM_S = 3.0, 2.0  # after SIGTERM, after SIGKILL
+
+
+class Screen(pyte.Screen):
+    """A screen without colours: what is read is text."""
+
+    def select_graphic_rendition(self, *_: int, **__: bool) -> None:
+        """Nothing: it costs time, and pyte fails at some forms that programs use."""
 
 
 class Terminal:
-    """A program in a terminal of its own. `changed` is when its screen last became another one."""
+    """A program in a terminal and a session of its own. Raises OSError if it cannot be started."""
 
     def __init__(self, command: Sequence[str], width: int, height: int) -> None:
-        self._screen = pyte.Screen(width, height)
+        self._screen = Screen(width, height)
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
-        self._lines: list[str] = []
-        self.changed = time.monotonic()
-        self.code: int | None = None  # how the program ended
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            os.execvp(command[0], list(command))  # noqa: S606 - the agent
-        size = struct.pack("HHHH", height, width, 0, 0)
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, size)
+        self._rows = [""] * height
+        self._lines: tuple[str, ...] = ()
+        self._changed = time.monotonic()
+        self._fd, inner = pty.openpty()
+        # before the program starts: it asks once, and draws for what it was told
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+        self._process = subprocess.Popen(
+            list(command),
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            env={**os.environ, "TERM": "vt100"},  # what AgentAPI's terminal can do, so it says
+        )
+        os.close(inner)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         while True:
             try:
-                select.select([self._fd], [], [])
                 data = os.read(self._fd, 1 << 16)
-            except OSError:
-                data = b""
-            if not data:
-                _, status = os.waitpid(self.pid, 0)
-                self.code = os.waitstatus_to_exitcode(status)
+            except OSError:  # nobody is at the other end
                 return
-            with self._lock:
+            if not data:
+                return
+            # pyte gives up at some sequences: the rest of what came is lost then, and not the agent
+            with self._lock, suppress(Exception):
                 self._stream.feed(data)
-                if self._screen.dirty:
-                    self._screen.dirty.clear()
-                    lines = self._shown()
-                    if lines != self._lines:
-                        self._lines = lines
-                        self.changed = time.monotonic()
-            time.sleep(LOOK_S / 4)  # what comes meanwhile is read at once
+            time.sleep(GATHER_S)
 
-    def _shown(self) -> list[str]:
-        """The lines, without the empty rest. Only rows that were ever written are there at all."""
-        rows = self._screen.buffer
-        last = max(rows, default=-1)
-        lines = []
-        for number in range(last + 1):
-            row = rows.get(number)
-            width = max(row, default=-1) + 1 if row else 0
-            lines.append("".join(row[x].data for x in range(width)).rstrip() if row else "")
-        while lines and not lines[-1]:
-            lines.pop()
-        return lines
+    @property
+    def code(self) -> int | None:
+        """How the program ended, as a shell says it; None while it runs."""
+        code = self._process.poll()
+        return 128 - code if code is not None and code < 0 else code
 
-    def lines(self) -> list[str]:
-        """What is on the screen."""
+    def lines(self) -> tuple[str, ...]:
+        """What is on the screen, to its last line with anything on it. Cheap if nothing came."""
         with self._lock:
-            return list(self._lines)
+            dirty = [row for row in self._screen.dirty if row < len(self._rows)]
+            self._screen.dirty.clear()
+            for row in dirty:
+                self._rows[row] = self._text(row)
+            if dirty:
+                end = len(self._rows)
+                while end and not self._rows[end - 1]:
+                    end -= 1
+                lines = tuple(self._rows[:end])
+                if lines != self._lines:
+                    self._lines, self._changed = lines, time.monotonic()
+            return self._lines
+
+    def _text(self, row: int) -> str:
+        """One row; a cell that was never written to is not there."""
+        cells = self._screen.buffer.get(row)
+        if not cells:
+            return ""
+        return "".join(cells[column].data for column in range(max(cells) + 1)).rstrip()
+
+    def still_s(self) -> float:
+        """For how long the screen has looked the same, in seconds."""
+        self.lines()
+        return time.monotonic() - self._changed
 
     def type(self, text: str) -> None:
-        """Press these keys."""
+        """Press these keys. Raises OSError when the program is gone."""
         data = text.encode()
         while data:
             data = data[os.write(self._fd, data) :]
 
-    def quiet_s(self) -> float:
-        """For how long the screen has been the same."""
-        return time.monotonic() - self.changed
-
     def end(self) -> None:
-        """End the program and all that it started in this terminal."""
-        for number, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 2.0)):
+        """End the program, and what it started in its own process group."""
+        for number, patience in ((signal.SIGTERM, POLITE_S), (signal.SIGKILL, FIRM_S)):
             try:
-                os.killpg(self.pid, number)
+                os.killpg(self._process.pid, number)
             except ProcessLookupError:
                 return
-            deadline = time.monotonic() + patience
-            while self.code is None and time.monotonic() < deadline:
-                time.sleep(0.05)
+            try:
+                self._process.wait(patience)
+            except subprocess.TimeoutExpired:
+                continue
