@@ -1,0 +1,1 @@
+"""Tasks: what people ask of agents, from the asking to the result."""
