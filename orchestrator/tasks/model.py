@@ -138,6 +138,9 @@ class Task:
     changed: float = 0  # when the state last did
     sent: float = 0  # set before the agent is told: from then on it is never told again
     ended: float = 0
+    retries: int = 0  # left of those that happen without asking
+    floor: int = -1  # the last message that was there before the agent was told
+    warned: int = 0  # the attempt in which it was said that the money comes to its end
 
     @property
     def is_open(self) -> bool:
