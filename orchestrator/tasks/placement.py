@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from orchestrator.gateway.money import shown
 from orchestrator.registry.model import Agent, AgentHost, Budgets, Condition, Money, Purse
@@ -37,12 +38,16 @@ _NAMED = 3  # hosts in a sentence about why a task waits
 
 @dataclass(frozen=True)
 class Situation:
-    """All that a choice depends on. `held` is host → who took its money away."""
+    """All that a choice depends on.
+
+    `held` is host → who took its money away; `shunned` is host → why it is not asked again yet.
+    """
 
     agents: Sequence[Agent]
     budgets: Budgets
     tasks: Mapping[str, Task] = field(default_factory=dict)  # by host, those that have one
     held: Mapping[str, str] = field(default_factory=dict)
+    shunned: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -51,10 +56,11 @@ class Situation:
         budgets: Budgets,
         tasks: Iterable[Task],
         held: Mapping[str, str],
+        shunned: Mapping[str, str] = MappingProxyType({}),
     ) -> Situation:
         """From the tasks in progress."""
         having = {one.host: one for one in tasks if one.host and one.state is not State.QUEUED}
-        return cls(agents, budgets, having, held)
+        return cls(agents, budgets, having, held, shunned)
 
     @property
     def promised(self) -> int:
@@ -125,7 +131,9 @@ def _not_chosen(wish: Wish, agent: Agent, preferred: Agent | None, now: Situatio
         return ""
     if preferred.condition in AWAY and not _can_begin(preferred, now.budgets):
         return ""
-    if preferred.host.name in now.held or never_fits(wish, None, preferred, now.budgets):
+    if preferred.host.name in {*now.held, *now.shunned} or never_fits(
+        wish, None, preferred, now.budgets
+    ):
         return ""
     return f"is not asked: {preferred.host.name} is preferred, and up"
 
@@ -138,6 +146,8 @@ def _not_now(agent: Agent, cap: int | None, now: Situation) -> str:
         return f"works on task {task.id}"
     if name in now.held:
         return f"was stopped by {now.held[name]}: it waits for a new session"
+    if name in now.shunned:
+        return now.shunned[name]
     if agent.condition is not Condition.IDLE and not _can_begin(agent, now.budgets):
         return _state(agent)
     return _no_money(_money(agent.host, now.budgets).of_day, "today", cap, 0) or _no_money(
@@ -176,6 +186,8 @@ def _why(best: Agent, preferred: Agent | None, now: Situation) -> str:
         return why
     if preferred.host.name in now.held:
         return f"{why}; preferred {preferred.host.name} was stopped"
+    if preferred.host.name in now.shunned:
+        return f"{why}; preferred {preferred.host.name} {now.shunned[preferred.host.name]}"
     if preferred.condition in AWAY:
         return f"{why}; preferred {preferred.host.name} {_state(preferred)}"
     return f"{why}; {preferred.host.name} is preferred, and cannot do it"

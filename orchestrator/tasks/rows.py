@@ -30,7 +30,7 @@ def task_of(row: tuple[Any, ...]) -> Task:
     )
 
 
-def set_row(db: sqlite3.Connection, number: int, values: dict[str, Any]) -> None:
+def set_row(db: sqlite3.Connection, number: int, values: dict[str, object]) -> None:
     """Change these fields of a task."""
     if unknown := values.keys() - set(COLUMNS) - {"cost_before"}:
         raise TypeError(f"a task has no {', '.join(sorted(unknown))}")

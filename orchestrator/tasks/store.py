@@ -7,7 +7,7 @@ that FOLLOWS does not have.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,9 @@ class Store:
             self._note(number, state.value, "", by)
         return self.task(number)
 
-    def change(self, number: int, to: State, text: str = "", by: str = "", **values: Any) -> Task:  # noqa: ANN401 - fields
+    def change(
+        self, number: int, to: State, text: str = "", by: str = "", **values: object
+    ) -> Task:
         """Bring a task into another state, with these fields. Raises OrderError."""
         with self._whole():
             task = self.task(number)
@@ -161,14 +163,20 @@ class Store:
             self._note(number, to.value, text, by)
             return self.task(number)
 
-    def note(self, number: int, kind: str, text: str, by: str = "", **values: Any) -> Task:  # noqa: ANN401 - fields
+    def note(self, number: int, kind: str, text: str, by: str = "", **values: object) -> Task:
         """Write down what happened to a task whose state stays, with these fields."""
         with self._whole():
             set_row(self._db, number, values)
             self._note(number, kind, text, by)
             return self.task(number)
 
-    def set(self, number: int, **values: Any) -> None:  # noqa: ANN401 - fields
+    def explain(self, reasons: Mapping[int, str]) -> None:
+        """Why these tasks wait."""
+        with self._whole():
+            for number, reason in reasons.items():
+                self.set(number, reason=reason)
+
+    def set(self, number: int, **values: object) -> None:
         """Change fields that nobody needs an event of."""
         set_row(self._db, number, values)
 
@@ -210,7 +218,7 @@ class Store:
 
 
 # What a task has when nobody was told of it, and nobody has it.
-NOT_TOLD: dict[str, Any] = {
+NOT_TOLD: dict[str, object] = {
     "host": "",
     "why": "",
     "reason": "",
