@@ -47,6 +47,7 @@ class Dispatcher:
         self._running: dict[int, _Running] = {}
         self._shunned: dict[tuple[int, str], float] = {}  # until when
         self._ended: dict[int, tuple[Task, float]] = {}  # what may still cost something
+        self.taken = set[str]()  # hosts that get nothing for the moment
         self._last = _Round([], {}, {})
         self._tidied = 0.0
 
@@ -170,7 +171,7 @@ class Dispatcher:
 
     def _choice(self, task: Task, now: _Round) -> Choice:
         """The same question has the same answer until a host is given away."""
-        shunned = self._shunned_by(task.id)
+        shunned = self._shunned_by(task.id) | dict.fromkeys(self.taken, "is given a new session")
         key = (task.wish, task.cap, tuple(shunned))
         if key not in now.choices:
             work = self._work

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.registry.agentapi import Update
-from orchestrator.registry.model import Agent, Budgets
+from orchestrator.registry.model import Agent, Budgets, Cluster, Stranger
 from orchestrator.tasks.model import Message
 
 
@@ -86,6 +86,25 @@ class Money(Protocol):
 
     async def end(self, session: str) -> None:
         """Pay for a session no more. Raises client.ServiceError."""
+
+
+class Rest(Fleet, Control, Money, Protocol):
+    """All that the desk needs besides tasks; open while the desk is."""
+
+    def strangers(self) -> tuple[Stranger, ...]:
+        """See Desk.strangers."""
+
+    def cluster(self) -> Cluster:
+        """See Desk.cluster."""
+
+    async def conversation(self, host: str) -> tuple[Message, ...]:
+        """See Desk.conversation. Raises AgentApiError."""
+
+    async def issue(self, host: str, cap: int, purpose: str) -> tuple[str, str]:
+        """A session of the gateway's and its token. Raises client.ServiceError."""
+
+    async def kill(self, hosts: Sequence[str]) -> None:
+        """The gateway pays for nothing there any more. Raises client.ServiceError."""
 
 
 @dataclass(frozen=True)

@@ -31,14 +31,14 @@ class Store:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._db = open_database(path)
-        self.records = Records(self._db, self._whole, clock)
+        self.records = Records(self._db, self.whole, clock)
 
     def close(self) -> None:
         """Write everything back."""
         self._db.close()
 
     @contextmanager
-    def _whole(self) -> Iterator[None]:
+    def whole(self) -> Iterator[None]:
         """All of it or nothing; within another one it is part of that."""
         if self._db.in_transaction:
             yield
@@ -138,7 +138,7 @@ class Store:
             "after": after,
         }
         marks = ", ".join("?" * len(values))
-        with self._whole():
+        with self.whole():
             done = self._db.execute(
                 f"INSERT INTO tasks ({', '.join(values)}) VALUES ({marks})",  # noqa: S608 - ours
                 tuple(map(column, values.values())),
@@ -153,7 +153,7 @@ class Store:
         self, number: int, to: State, text: str = "", by: str = "", **values: object
     ) -> Task:
         """Bring a task into another state, with these fields. Raises OrderError."""
-        with self._whole():
+        with self.whole():
             task = self.task(number)
             if to not in FOLLOWS[task.state]:
                 raise OrderError(f"task {number} is {task.state.value}, and cannot be {to.value}")
@@ -165,14 +165,21 @@ class Store:
 
     def note(self, number: int, kind: str, text: str, by: str = "", **values: object) -> Task:
         """Write down what happened to a task whose state stays, with these fields."""
-        with self._whole():
+        with self.whole():
             set_row(self._db, number, values)
             self._note(number, kind, text, by)
             return self.task(number)
 
+    def cancelling(self, number: int, words: str, by: str) -> Task:
+        """Note that an attempt has the order to end, unless it has ended meanwhile."""
+        with self.whole():
+            if self.task(number).state in {State.RESERVED, State.RUNNING}:
+                self.note(number, "note", words, by, cancelling=True, reason=words)
+            return self.task(number)
+
     def explain(self, reasons: Mapping[int, str]) -> None:
         """Why these tasks wait."""
-        with self._whole():
+        with self.whole():
             for number, reason in reasons.items():
                 self.set(number, reason=reason)
 
@@ -190,7 +197,7 @@ class Store:
 
     def again(self, number: int, by: str) -> Task:
         """Another attempt, as if nothing had been. Raises OrderError."""
-        with self._whole():
+        with self.whole():
             task = self.task(number)
             if task.state not in {State.FAILED, State.CANCELLED, State.LOST}:
                 raise OrderError(f"task {number} is {task.state.value}: it cannot be tried again")
@@ -203,12 +210,6 @@ class Store:
                 cost_before=task.cost,
                 **NOT_TOLD,
             )
-
-    def approve(self, plan: int, by: str) -> None:
-        """Queue all steps of a plan that are drafts."""
-        with self._whole():
-            for task in self.tasks((State.DRAFT,), plan=plan, most=1_000):
-                self.change(task.id, State.QUEUED, "", by)
 
     def _note(self, number: int, kind: str, text: str, by: str) -> None:
         self._db.execute(

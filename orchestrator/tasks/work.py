@@ -43,7 +43,7 @@ class Work:
     ) -> Task:
         """See Store.change."""
         task = await self.ask(lambda store: store.change(number, to, text, by, **values))
-        log.info("task %d %s%s%s", number, to.value, ": " * bool(text), _line(text))
+        log.info("task %d %s%s%s", number, to.value, ": " * bool(text), printable(text))
         self.tell(task)
         return task
 
@@ -91,6 +91,6 @@ async def within(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-def _line(text: str) -> str:
+def printable(text: str) -> str:
     """Hostile words on one line of the journal."""
     return "".join(one if one.isprintable() else " " for one in text)[:300]

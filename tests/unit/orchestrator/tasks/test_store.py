@@ -332,7 +332,7 @@ def test_what_the_pages_ask_uses_an_index(store: Store) -> None:
 
 def test_two_thousand_tasks_and_their_words_stay_fast(store: Store) -> None:
     """A bound ten times what it takes, for a question that a page asks at every look."""
-    with store._whole():
+    with store.whole():
         for number in range(2_000):
             store.add(Draft(f"task {number}"), "ann")
             store.records.say(

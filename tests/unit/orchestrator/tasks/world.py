@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 from orchestrator.book import Book
 from orchestrator.bus import Bus
 from orchestrator.client import GatewayError
+from orchestrator.config import Config
 from orchestrator.desk import News
 from orchestrator.registry.agentapi import (
     MessageUpdate,
@@ -32,7 +33,16 @@ from orchestrator.registry.agentapi import (
     UncertainError,
     Update,
 )
-from orchestrator.registry.model import Agent, AgentHost, Budgets, Condition, Money, Purse
+from orchestrator.registry.model import (
+    Agent,
+    AgentHost,
+    Budgets,
+    Cluster,
+    Condition,
+    Money,
+    Purse,
+    Stranger,
+)
 from orchestrator.sessions import AgentError
 from orchestrator.tasks.dispatch import Dispatcher
 from orchestrator.tasks.model import OPEN, Draft, Event, Message, State, Task
@@ -205,6 +215,8 @@ class World:
         self.near: set[str] = set()
         self.refused: dict[str, str] = {}
         self.ended: list[str] = []
+        self.issued: list[tuple[str, int, str]] = []
+        self.killed: list[tuple[str, ...]] = []
         self.bus = Bus()
 
     # Fleet
@@ -288,6 +300,30 @@ class World:
         if session == "gone":
             raise GatewayError("no such session")
         self.ended.append(session)
+
+    async def issue(self, host: str, cap: int, purpose: str) -> tuple[str, str]:
+        self.issued.append((host, cap, purpose))
+        return f"plan-{len(self.issued)}", "agentfleet-token"
+
+    async def kill(self, hosts: Sequence[str]) -> None:
+        self.killed.append(tuple(hosts))
+
+    # the rest
+
+    def strangers(self) -> tuple[Stranger, ...]:
+        return ()
+
+    def cluster(self) -> Cluster:
+        return Cluster(fault="not asked")
+
+    async def conversation(self, host: str) -> tuple[Message, ...]:
+        return await self.fakes[host].messages()
+
+    @asynccontextmanager
+    async def opened(self, _: Config, bus: Bus) -> AsyncIterator[World]:
+        """As the desk opens it."""
+        self.bus = bus
+        yield self
 
     # work on it
 
