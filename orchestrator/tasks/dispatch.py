@@ -89,10 +89,12 @@ class Dispatcher:
         """Look at every task once."""
         self._reap()
         tasks = await self._work.ask(lambda store: store.in_progress())
-        for task in tasks:
-            if task.state is not State.QUEUED and task.id not in self._running:
+        begun = [one for one in tasks if one.state is not State.QUEUED]
+        if abandoned := [one for one in begun if one.id not in self._running]:
+            for task in abandoned:
                 await self._carry_on(task)
-        await self._give_away()
+            tasks = await self._work.ask(lambda store: store.in_progress())
+        await self._give_away(list(tasks))
         await self._count_last()
         await self._tidy()
 
@@ -135,8 +137,7 @@ class Dispatcher:
 
     # what waits
 
-    async def _give_away(self) -> None:
-        tasks = list(await self._work.ask(lambda store: store.in_progress()))
+    async def _give_away(self, tasks: list[Task]) -> None:
         waiting = [one for one in tasks if one.state is State.QUEUED]
         before = sorted({number for one in waiting for number in one.after})
         states = await self._work.ask(lambda store: store.states(before))

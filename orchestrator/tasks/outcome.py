@@ -9,7 +9,8 @@ from orchestrator.tasks.model import Message
 
 REASON_LENGTH = 500
 _BULLETS = " \t\u25cf\u23fa\u23bf\u2022*>|\xa0"  # what Claude Code draws before a paragraph
-_NEW = re.compile(rf"^[\s]*[{re.escape(chr(0x25CF) + chr(0x23FA))}]")
+_NEW = re.compile("\\s*[\u25cf\u23fa]")  # a paragraph begins
+_PRINTED = re.compile("\\s*[\u25cf\u23fa\u23bf]")  # or what came of a call
 _WORKING = "\u00b7\u2722\u2733\u2736\u273b\u273d"  # the first sign of the line that says how long
 _LOGGED_OUT = ("Please run /login", "Invalid API key", "OAuth token ")
 
@@ -22,6 +23,8 @@ def fault_of(messages: Sequence[Message]) -> str:
     said = next((one.content for one in reversed(messages) if one.role == "agent"), "")
     lines = [line for line in said.splitlines() if line.strip()]
     for number in range(len(lines) - 1, -1, -1):
+        if number and not _PRINTED.match(lines[number]):
+            continue
         text = lines[number].strip(_BULLETS)
         if text.startswith("API Error"):
             whole = " ".join([text, *(line.strip(_BULLETS) for line in lines[number + 1 :])])

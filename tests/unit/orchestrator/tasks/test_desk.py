@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,7 +64,7 @@ class Office:
         return found
 
 
-Opened = Callable[[], Any]
+Opened = Callable[..., Any]
 
 
 @pytest.fixture
@@ -99,8 +100,8 @@ def office(world: World, tmp_path: Path) -> Opened:
     )
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[Office]:
-        async with WorkDesk(config, world.opened, QUICK) as desk:
+    async def opened(**times: float) -> AsyncIterator[Office]:
+        async with WorkDesk(config, world.opened, replace(QUICK, **times)) as desk:
             yield Office(world, desk)
 
     return opened
@@ -207,7 +208,7 @@ def test_what_is_not_there_is_unknown(office: Opened) -> None:
 
 def test_cancelled_in_every_state(office: Opened) -> None:
     async def run() -> None:
-        async with office() as now:
+        async with office(stop=60.0) as now:
             now.world.condition("rpi2", Condition.ASLEEP)
             waits = await now.desk.send(Draft("x", wish=Wish(host="rpi2", failover=False)), "ann")
             assert (await now.desk.cancel(waits.id, "bob")).state is State.CANCELLED
@@ -227,7 +228,7 @@ def test_cancelled_in_every_state(office: Opened) -> None:
 
 def test_a_cancellation_survives_a_new_start(office: Opened, world: World) -> None:
     async def run() -> None:
-        async with office() as now:
+        async with office(stop=60.0) as now:
             sent = await now.desk.send(Draft("stubborn", wish=RPI1), "ann")
             await now.until(sent.id, State.RUNNING)
             await now.desk.cancel(sent.id, "bob")

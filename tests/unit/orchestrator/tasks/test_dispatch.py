@@ -20,7 +20,7 @@ from tests.unit.orchestrator.tasks.world import World, uncertain
 ON_RPI2 = Wish(host="rpi2", failover=False)
 CANCEL = Order(State.CANCELLED, "cancelled by ann", "ann")
 DONE, FAILED, LOST, RUNNING = State.DONE, State.FAILED, State.LOST, State.RUNNING
-LONG = {"silent": 30.0, "asleep": 30.0, "mute": 30.0}
+LONG = {"silent": 30.0, "asleep": 30.0, "mute": 30.0, "stop": 30.0}
 
 
 @pytest.fixture
