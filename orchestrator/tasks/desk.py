@@ -72,6 +72,7 @@ class WorkDesk:
             await self._plans.start()
             stack.push_async_callback(self._plans.stop)
             self._dispatcher = Dispatcher(work)
+            await self._dispatcher.prepare()
             self._decisions = Decisions(work, self._dispatcher)
             loop = asyncio.create_task(self._dispatcher.run())
             loop.add_done_callback(_end_with)
@@ -131,6 +132,7 @@ class WorkDesk:
             with _refusals():
                 session = await self._rest.new_session(host, None)
             await self._work.ask(lambda store: store.records.let_go(host))
+            self._dispatcher.held.pop(host, None)
         finally:
             self._dispatcher.taken.discard(host)
         log.info("%s began %s on %s", printable(by), session, host)
@@ -142,6 +144,7 @@ class WorkDesk:
         hit = tuple(dict.fromkeys(hosts)) or tuple(one.host.name for one in self.agents())
         for host in hit:
             self._known(host)
+        self._dispatcher.held |= dict.fromkeys(hit, by)  # first of all: nothing is given there
         await self._work.ask(lambda store: store.records.hold(hit, by))
         with _refusals():
             await self._rest.kill(hit)

@@ -34,7 +34,6 @@ class _Round:
 
     tasks: list[Task]
     states: Mapping[int, State]
-    held: Mapping[str, str]
     reasons: dict[int, str] = field(default_factory=dict)
     choices: dict[tuple[object, ...], Choice] = field(default_factory=dict)
 
@@ -48,8 +47,13 @@ class Dispatcher:
         self._shunned: dict[tuple[int, str], float] = {}  # until when
         self._ended: dict[int, tuple[Task, float]] = {}  # what may still cost something
         self.taken = set[str]()  # hosts that get nothing for the moment
-        self._last = _Round([], {}, {})
+        self.held: dict[str, str] = {}  # hosts whose money was taken away → by whom
+        self._last = _Round([], {})
         self._tidied = 0.0
+
+    async def prepare(self) -> None:
+        """Before anything else: know who gets nothing."""
+        self.held |= await self._work.ask(lambda store: store.records.held())
 
     async def run(self) -> None:
         """Until it is cancelled; what is under way is cut off then, and goes on at the next start.
@@ -141,8 +145,7 @@ class Dispatcher:
         waiting = [one for one in tasks if one.state is State.QUEUED]
         before = sorted({number for one in waiting for number in one.after})
         states = await self._work.ask(lambda store: store.states(before))
-        held = await self._work.ask(lambda store: store.records.held())
-        now = self._last = _Round(tasks, states, held)
+        now = self._last = _Round(tasks, states)
         for task in waiting:
             if task.id not in self._running:  # its last attempt may still be coming to its end
                 await self._place(task, now)
@@ -158,7 +161,9 @@ class Dispatcher:
             if choice.host:
                 values = {"host": choice.host, "why": choice.why, "reason": ""}
                 reserved = await self._change(task, State.RESERVED, choice.why, **values)
-                if reserved:
+                if reserved and choice.host in self.held:  # in this very moment
+                    await self._change(reserved, State.QUEUED, "its host was stopped", **NOT_TOLD)
+                elif reserved:
                     now.tasks.append(reserved)
                     now.choices.clear()
                     self._start(reserved)
@@ -173,11 +178,11 @@ class Dispatcher:
     def _choice(self, task: Task, now: _Round) -> Choice:
         """The same question has the same answer until a host is given away."""
         shunned = self._shunned_by(task.id) | dict.fromkeys(self.taken, "is given a new session")
-        key = (task.wish, task.cap, tuple(shunned))
+        key = (task.wish, task.cap, tuple(shunned), tuple(self.held))
         if key not in now.choices:
             work = self._work
             agents, budgets = work.fleet.agents(), work.money.budgets()
-            situation = Situation.of(agents, budgets, now.tasks, now.held, shunned)
+            situation = Situation.of(agents, budgets, now.tasks, self.held, shunned)
             now.choices[key] = choose(task.wish, task.cap, situation)
         return now.choices[key]
 
@@ -185,7 +190,7 @@ class Dispatcher:
         """Where a task with this wish would run, as things were at the last look."""
         now, agents = self._last, self._work.fleet.agents()
         return choose(
-            wish, cap, Situation.of(agents, self._work.money.budgets(), now.tasks, now.held)
+            wish, cap, Situation.of(agents, self._work.money.budgets(), now.tasks, self.held)
         )
 
     async def _change(self, task: Task, to: State, words: str, **values: object) -> Task | None:

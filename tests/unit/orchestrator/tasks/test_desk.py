@@ -431,3 +431,27 @@ def test_what_people_did_is_kept_and_in_the_journal(
             assert (await now.desk.audits())[0].who == "ann"
 
     asyncio.run(run())
+
+
+def test_a_session_that_begins_while_its_host_is_killed_is_killed_too(office: Opened) -> None:
+    async def run() -> None:
+        async with office(start=60.0) as now:
+            agent = now.world.fakes["rpi1"]
+            begin = agent.begin
+
+            def busy() -> str:
+                session = begin()
+                agent.stand("running")
+                return session
+
+            agent.begin = busy
+            sent = await now.desk.send(Draft("say x", wish=RPI1), "ann")
+            await now.until(sent.id, State.RESERVED)
+            await now.desk.kill(["rpi1"], "bob")
+            assert "by bob" in (await now.until(sent.id, State.FAILED)).reason
+            async with asyncio.timeout(PATIENCE_S):
+                while now.world.killed != [("rpi1",), ("rpi1",)]:
+                    await asyncio.sleep(0.005)
+            assert agent.prompts == []
+
+    asyncio.run(run())
