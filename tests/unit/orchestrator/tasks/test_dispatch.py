@@ -297,7 +297,7 @@ def test_an_agent_that_was_started_anew_is_lost_though_it_looks_done(
         agent = world.fakes["rpi1"]
         async with world.dispatched(**LONG) as now:
             sent = await now.send("hang")
-            await now.until(sent.id, RUNNING)
+            await now.followed(sent.id)
             if how == "process":
                 agent.restart()
             else:
@@ -316,7 +316,7 @@ def test_a_host_that_does_not_say_which_session_it_was_has_not_done_it(world: Wo
         agent = world.fakes["rpi1"]
         async with world.dispatched(mute=30.0) as now:
             sent = await now.send("hang")
-            await now.until(sent.id, RUNNING)
+            await now.followed(sent.id)
             agent.away = True
             agent.stand("stable")
             task = await now.until(sent.id, LOST, DONE)

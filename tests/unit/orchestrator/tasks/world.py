@@ -372,6 +372,13 @@ class Running:
         """The task, once it is in one of these states."""
         return await self.when(number, lambda task: task.state in states)
 
+    async def followed(self, number: int) -> None:
+        """The agent works, and what it says is believed."""
+        await self.until(number, State.RUNNING)
+        async with asyncio.timeout(PATIENCE_S):
+            while not await self.messages(number):
+                await asyncio.sleep(0.005)
+
     async def when(self, number: int, what: Callable[[Task], bool]) -> Task:
         goes_on = (State.DRAFT, (await self.task(number)).state)
         async with asyncio.timeout(PATIENCE_S):
