@@ -61,9 +61,13 @@ class Gateway(_Service):
         """Revoke the sessions of these hosts, or of all."""
         return self._ask("POST", "/kill", json={"hosts": hosts} if hosts else {"all": True})
 
-    def issue(self, host: str) -> tuple[str, str]:
-        """A new session and its token."""
-        said = self._ask("POST", "/sessions", json={"host": host})
+    def issue(self, host: str, cap: float | None = None, purpose: str = "agent") -> tuple[str, str]:
+        """A new session and its token.
+
+        `cap` is in dollars, and never more than the host's own; `purpose` is agent or plan.
+        """
+        wanted = {"host": host, "purpose": purpose} | ({} if cap is None else {"cap": cap})
+        said = self._ask("POST", "/sessions", json=wanted)
         return said["session"], said["token"]
 
     def begin(self, session: str) -> None:

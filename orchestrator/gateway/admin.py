@@ -16,8 +16,8 @@ from orchestrator.gateway.book import Book
 from orchestrator.gateway.caps import refusal, warning
 from orchestrator.gateway.config import Config
 from orchestrator.gateway.gate import left, of_day
-from orchestrator.gateway.ledger import Ledger, Session
-from orchestrator.gateway.money import dollars
+from orchestrator.gateway.ledger import AGENT, PURPOSES, Ledger, Session
+from orchestrator.gateway.money import dollars, micros
 from orchestrator.gateway.proxy import Flights
 
 log = logging.getLogger("gateway")
@@ -44,18 +44,29 @@ class Admin:
         )
 
     async def issue(self, request: Request) -> JSONResponse:
-        """A new session for `host`, with its token."""
-        host = (await _body(request)).get("host")
-        caps = self.config.hosts.get(str(host))
+        """A new session for `host`, with its token.
+
+        With a `cap` in dollars of its own, which is never above the host's; for the `purpose`
+        agent, or plan, which ends no agent's session.
+        """
+        said = await _body(request)
+        host, purpose = str(said.get("host")), said.get("purpose", AGENT)
+        caps = self.config.hosts.get(host)
         if caps is None:
             return _error(404, f"no host is called {host}")
-        made = await self.book.ask(lambda ledger: ledger.issue(str(host), caps.session))
-        log.info("%s %s issued", host, made.session.id)
-        said = {"session": made.session.id, "token": made.token, "cap": dollars(caps.session)}
-        return JSONResponse(said)
+        if purpose not in PURPOSES:
+            return _error(422, f"a session is for one of {', '.join(PURPOSES)}")
+        try:
+            cap = _cap(said.get("cap"), caps.session)
+        except ValueError:
+            return _error(422, "cap is an amount of dollars above 0")
+        made = await self.book.ask(lambda ledger: ledger.issue(host, cap, purpose))
+        log.info("%s %s issued, for: %s", host, made.session.id, purpose)
+        answer = {"session": made.session.id, "token": made.token, "cap": dollars(cap)}
+        return JSONResponse(answer)
 
     async def begin(self, request: Request) -> JSONResponse:
-        """The session counts from now on; the host's others are over."""
+        """The session counts from now on; if it is an agent's, that agent's others are over."""
         wanted = request.path_params["id"]
         try:
             revoked = await self.book.ask(lambda ledger: ledger.begin(wanted))
@@ -118,6 +129,15 @@ class Admin:
         purses = ledger.purses(counted, caps, self.config.daily)
         near = bool(warning(purses, self.config.warn_percent))
         return left(counted, purses, near=near, reason=refusal(purses, 0, host))
+
+
+def _cap(wanted: object, most: int) -> int:
+    """Micro-dollars; what is not said is the most. ValueError: that is no amount."""
+    if wanted is None:
+        return most
+    if isinstance(wanted, bool) or not isinstance(wanted, int | float) or not wanted > 0:
+        raise ValueError(wanted)
+    return micros(min(wanted, dollars(most)))
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -20,8 +20,10 @@ from orchestrator.gateway.config import Caps
 from orchestrator.gateway.prices import Usage
 
 PREFIX = "agentfleet-"
-VERSION = 1
+VERSION = 2
 ISSUED, LIVE, REVOKED = "issued", "live", "revoked"
+AGENT, PLAN = "agent", "plan"  # what a session is for: a host's agent has one at a time
+PURPOSES = (AGENT, PLAN)
 _SCHEMA = """
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY,
@@ -31,7 +33,8 @@ CREATE TABLE sessions (
     state TEXT NOT NULL,
     issued REAL NOT NULL,
     ended REAL,
-    warned INTEGER NOT NULL DEFAULT 0
+    warned INTEGER NOT NULL DEFAULT 0,
+    purpose TEXT NOT NULL DEFAULT 'agent'
 );
 CREATE TABLE calls (
     id INTEGER PRIMARY KEY,
@@ -50,6 +53,8 @@ CREATE TABLE calls (
 CREATE INDEX calls_by_session ON calls (session);
 CREATE INDEX calls_by_day ON calls (day, host);
 """
+# From the version that is the key to the next one.
+_MIGRATIONS = {1: "ALTER TABLE sessions ADD COLUMN purpose TEXT NOT NULL DEFAULT 'agent';"}
 _SPENT = (
     "SELECT coalesce(sum(cost), 0), coalesce(sum(CASE WHEN ended IS NULL THEN reserved END), 0) "
     "FROM calls WHERE "
@@ -100,7 +105,12 @@ class Ledger:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {VERSION};COMMIT;")
-        elif version != VERSION:
+            return
+        while version in _MIGRATIONS:
+            step = f"BEGIN;{_MIGRATIONS[version]}PRAGMA user_version = {version + 1};COMMIT;"
+            self._db.executescript(step)
+            version += 1
+        if version != VERSION:
             raise sqlite3.DatabaseError(f"the ledger is of version {version}, not {VERSION}")
 
     def _close_orphans(self) -> int:
@@ -113,39 +123,46 @@ class Ledger:
 
     # sessions
 
-    def issue(self, host: str, cap: int) -> Issued:
+    def issue(self, host: str, cap: int, purpose: str = AGENT) -> Issued:
         """A new session; the host's others go on until it begins."""
         token = PREFIX + secrets.token_urlsafe(32)
         session = Session(f"s-{secrets.token_hex(6)}", host, cap)
         self._db.execute(
-            "INSERT INTO sessions (id, host, token, cap, state, issued) VALUES (?, ?, ?, ?, ?, ?)",
-            (session.id, host, _digest(token), cap, ISSUED, time.time()),
+            "INSERT INTO sessions (id, host, token, cap, state, issued, purpose)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (session.id, host, _digest(token), cap, ISSUED, time.time(), purpose),
         )
         return Issued(session, token)
 
     def begin(self, session_id: str) -> tuple[Session, ...]:
-        """The session counts, and all others of its host are revoked: those. LookupError: none."""
+        """The session counts: those that end by it. LookupError: there is none.
+
+        An agent works in one session, so its host's others end; what is for a plan ends none, and
+        goes on beside an agent's.
+        """
         self._db.execute("BEGIN IMMEDIATE")
         try:
             row = self._db.execute(
-                "SELECT host FROM sessions WHERE id = ? AND state != ?", (session_id, REVOKED)
+                "SELECT host, purpose FROM sessions WHERE id = ? AND state != ?",
+                (session_id, REVOKED),
             ).fetchone()
             if row is None:
                 raise LookupError(session_id)
             self._db.execute("UPDATE sessions SET state = ? WHERE id = ?", (LIVE, session_id))
-            revoked = self._revoke("host = ? AND id != ?", (row[0], session_id))
+            others = "host = ? AND id != ? AND purpose = ?"
+            ended = self._revoke(others, (row[0], session_id, AGENT)) if row[1] == AGENT else ()
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
-        return revoked
+        return ended
 
     def revoke(self, session_id: str) -> tuple[Session, ...]:
         """The session ends; empty when it had ended before."""
         return self._revoke("id = ?", (session_id,))
 
     def revoke_host(self, host: str) -> tuple[Session, ...]:
-        """All sessions of a host end: those."""
+        """All sessions of a host end, whatever they are for: those."""
         return self._revoke("host = ?", (host,))
 
     def _revoke(self, which: str, values: tuple[str, ...]) -> tuple[Session, ...]:
@@ -165,11 +182,11 @@ class Ledger:
         return Session(*row) if row else None
 
     def current(self, host: str) -> Session | None:
-        """The host's session that counts, or the newest that shall."""
+        """The session of the host's agent that counts, or the newest that shall."""
         row = self._db.execute(
-            "SELECT id, host, cap FROM sessions WHERE host = ? AND state != ?"
+            "SELECT id, host, cap FROM sessions WHERE host = ? AND state != ? AND purpose = ?"
             " ORDER BY state = ? DESC, issued DESC LIMIT 1",
-            (host, REVOKED, LIVE),
+            (host, REVOKED, AGENT, LIVE),
         ).fetchone()
         return Session(*row) if row else None
 

@@ -493,6 +493,33 @@ def test_what_the_report_says(gateway: Running) -> None:
     assert found["hosts"][1]["day"] == {"spent": 0, "cap": None}
 
 
+@pytest.mark.parametrize(("wanted", "cap"), [(None, 5), (2.5, 2.5), (50, 5), (1e300, 5)])
+def test_a_session_may_have_less_than_its_host_and_never_more(
+    wanted: float | None, cap: float, gateway: Running
+) -> None:
+    session, _ = gateway.admin.issue("rpi1", wanted)
+    gateway.admin.begin(session)
+    assert gateway.host()["cap"] == cap
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"cap": 0}, {"cap": -1}, {"cap": "2"}, {"cap": True}, {"purpose": "fun"}]
+)
+def test_a_session_that_is_none_is_not_issued(wrong: dict[str, Any], gateway: Running) -> None:
+    with pytest.raises(GatewayError, match=r"a session is for|above 0"):
+        gateway.admin._ask("POST", "/sessions", json={"host": "rpi1"} | wrong)
+
+
+def test_a_plan_is_paid_beside_the_agent_and_killed_with_it(gateway: Running) -> None:
+    token = gateway.begin()
+    session, plan = gateway.admin.issue("rpi1", 1, "plan")
+    gateway.admin.begin(session)
+    assert call(gateway.url, token).status_code == call(gateway.url, plan).status_code == 200
+    assert gateway.host()["session"] != session
+    assert len(gateway.admin.kill(["rpi1"])["revoked"]) == 2
+    assert call(gateway.url, plan).status_code == 403
+
+
 @pytest.mark.parametrize("hosts", [["nobody"], []])
 def test_killing_nobody_is_an_error(gateway: Running, hosts: list[str]) -> None:
     answer = httpx.Client(transport=httpx.HTTPTransport(uds=str(gateway.socket))).post(

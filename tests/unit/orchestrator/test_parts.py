@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from orchestrator.configuration import ConfigError
 from orchestrator.gateway.caps import Purse, Spent, refusal, warning
 from orchestrator.gateway.config import Caps, read_config
-from orchestrator.gateway.ledger import Ledger, RefusedError
+from orchestrator.gateway.ledger import PLAN, Ledger, RefusedError
 from orchestrator.gateway.meter import OUTPUT_HELD_BACK, estimate, meter
 from orchestrator.gateway.money import MICROS, micros, shown
 from orchestrator.gateway.prices import UnpricedError, Usage, _table, price
@@ -265,6 +267,47 @@ def test_each_day_begins_with_nothing_spent(tmp_path: Path) -> None:
         ("2026-01-01", micros(16)),
     ]
     assert len(ledger.days(1)) == 1
+
+
+VERSION_1 = """
+CREATE TABLE sessions (id TEXT PRIMARY KEY, host TEXT NOT NULL, token TEXT NOT NULL UNIQUE,
+    cap INTEGER NOT NULL, state TEXT NOT NULL, issued REAL NOT NULL, ended REAL,
+    warned INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE calls (id INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions (id),
+    host TEXT NOT NULL, day TEXT NOT NULL, model TEXT NOT NULL, started REAL NOT NULL, ended REAL,
+    reserved INTEGER NOT NULL, cost INTEGER NOT NULL DEFAULT 0, input INTEGER NOT NULL DEFAULT 0,
+    output INTEGER NOT NULL DEFAULT 0, note TEXT NOT NULL DEFAULT '');
+INSERT INTO sessions VALUES ('s-old', 'pi', 'digest', 5000000, 'live', 1, NULL, 1);
+INSERT INTO calls VALUES (1, 's-old', 'pi', '2026-01-01', 'm', 1, 2, 9, 700, 1, 1, '');
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_ledger_of_version_1_goes_on(tmp_path: Path) -> None:
+    """Fleets that run have one: no session ends and no cent is forgotten."""
+    with closing(sqlite3.connect(tmp_path / "l")) as old:
+        old.executescript(VERSION_1)
+    ledger = Ledger(tmp_path / "l", today=lambda: "2026-01-01")
+    session = ledger.current("pi")
+    assert session is not None
+    assert session.id == "s-old"
+    assert ledger.spent_by(session).spent.settled == 700
+    new = ledger.issue("pi", 100)
+    assert [one.id for one in ledger.begin(new.session.id)] == ["s-old"]
+    ledger.close()
+    again = Ledger(tmp_path / "l").current("pi")
+    assert again == new.session
+
+
+def test_a_plan_ends_no_agents_session(ledger: Ledger) -> None:
+    agent, plan = ledger.issue("pi", 100), ledger.issue("pi", 50, PLAN)
+    assert ledger.begin(agent.session.id) == ()
+    assert ledger.begin(plan.session.id) == ()
+    assert ledger.current("pi") == agent.session
+    second = ledger.issue("pi", 100)
+    assert ledger.begin(second.session.id) == (agent.session,)
+    assert ledger.session_of(plan.token) == plan.session
+    assert set(ledger.revoke_host("pi")) == {plan.session, second.session}
 
 
 def test_a_ledger_of_another_version_is_left_alone(tmp_path: Path) -> None:
