@@ -437,7 +437,7 @@ def test_a_session_that_begins_while_its_host_is_killed_is_killed_too(office: Op
     async def run() -> None:
         async with office(start=60.0) as now:
             agent = now.world.fakes["rpi1"]
-            begin = agent.begin
+            begin: Callable[[], str] = agent.begin
 
             def busy() -> str:
                 session = begin()
