@@ -43,8 +43,7 @@ class Following:
                 await self.job.pause(self.job.work.times.beat)
         finally:
             listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listening
+            await asyncio.gather(listening, return_exceptions=True)  # asking was enough, too
             await self._write()
 
     async def _listen(self) -> None:

@@ -113,6 +113,20 @@ def test_what_is_said_is_seen_while_it_is_said(world: World) -> None:
     asyncio.run(run())
 
 
+def test_an_agent_that_cannot_be_listened_to_is_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        async with world.dispatched() as now:
+            await now.until((await now.send("say x")).id, DONE)
+
+    def broken(_: str) -> None:
+        raise OSError("no stream")
+
+    monkeypatch.setattr(world, "subscribe", broken)
+    asyncio.run(run())
+
+
 # at most once
 
 
