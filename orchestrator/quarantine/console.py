@@ -12,6 +12,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 TIMEOUT_S = 5.0
 LIMIT = 1 << 20  # bytes of one answer
@@ -19,11 +20,27 @@ _END = "200 done"
 _GREETING = "200 Use "
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 # ` NODE (IP:PORT) [PLATFORM] speed=0.00 jobs=0/8 load=0`
-_ROW = re.compile(r"^ (\S+) \(([^:)]+):\d+\) \[")
+_ROW = re.compile(
+    r"^ (\S+) \(([^:)]+):(\d+)\) \[([^\]]*)\]"
+    r"(?: speed=[\d.]+ jobs=(\d+)/(\d+) load=(\d+))?"
+)
 
 
 class ConsoleError(Exception):
     """The scheduler does not answer as it should; the text says how."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One daemon as it calls itself. `port` is 0 where it takes no jobs; `load` is per mille."""
+
+    name: str
+    address: str
+    port: int
+    platform: str
+    jobs: int
+    max_jobs: int
+    load: int
 
 
 class Console:
@@ -38,8 +55,20 @@ class Console:
 
     async def members(self) -> list[tuple[str, str]]:
         """Name and address of every daemon. The last question: an answer may be forged."""
+        return [(member.name, member.address) for member in await self.daemons()]
+
+    async def daemons(self) -> list[Member]:
+        """Every daemon, in the order of the list. The last question, see `members`."""
         rows = (_ROW.match(line) for line in await self._ask("listcs"))
-        return [(row[1], row[2]) for row in rows if row]
+        return [
+            Member(row[1], row[2], int(row[3]), row[4], *(int(row[n] or 0) for n in (5, 6, 7)))
+            for row in rows
+            if row
+        ]
+
+    async def jobs(self) -> list[str]:
+        """What is compiled or waits for it, a line each in the scheduler's words."""
+        return [line.strip() for line in await self._ask("listjobs")]
 
     async def block(self, word: str) -> None:
         """Turn away who has that name or address, and remove one that is in."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from orchestrator.registry.agentapi import (
     AgentApiError,
     NotReadyError,
+    RejectedError,
     SilentError,
 )
+from orchestrator.registry.conditions import needs_somebody
 from orchestrator.registry.model import Condition
 from orchestrator.tasks.job import CONTROL_ERRORS, End, Gone, Job
-from orchestrator.tasks.model import Attachment, State
+from orchestrator.tasks.model import Attachment, Message, State
 from orchestrator.tasks.outcome import since
 from orchestrator.tasks.prompt import Earlier, compose, result_of
 from orchestrator.tasks.seams import Beginning
@@ -54,6 +57,7 @@ async def _until_stable(job: Job) -> None:
         try:
             if await job.api.status() == "stable":
                 _unless_stuck(job)
+                _unless_asking(await job.api.messages())
                 return
         except AgentApiError as fault:
             error = str(fault)
@@ -67,6 +71,13 @@ def _unless_stuck(job: Job) -> None:
     agent = job.work.agent(job.task.host)
     if agent and agent.condition in NEEDS_SOMEBODY and agent.since >= job.task.changed:
         raise End(State.FAILED, f"the agent needs somebody: {agent.said or agent.condition.value}")
+
+
+def _unless_asking(said: Sequence[Message]) -> None:
+    """The same, from what it says at this very moment."""
+    last = next((one.content for one in reversed(said) if one.role == "agent"), "")
+    if trouble := needs_somebody(last):
+        raise End(State.FAILED, f"the agent needs somebody: {trouble[1]}")
 
 
 async def _code(job: Job) -> str:
@@ -127,6 +138,10 @@ async def _tell(job: Job, prompt: str) -> None:
             break
         except SilentError as error:  # it is certain that nothing went out
             raise End(State.QUEUED, str(error)) from None
+        except RejectedError as error:
+            if not job.task.sent:
+                raise await job.not_begun(error) from None
+            raise End(State.FAILED, f"the agent refused the prompt: {error}") from None
         except NotReadyError as error:  # the agent's side has refused it
             await job.note("note", f"not taken: {error}", sent=0.0)
             if time.monotonic() > until:

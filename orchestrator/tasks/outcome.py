@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from orchestrator.registry.conditions import LOGGED_OUT
 from orchestrator.tasks.model import Message
 
 REASON_LENGTH = 500
@@ -12,7 +13,6 @@ _BULLETS = " \t\u25cf\u23fa\u23bf\u2022*>|\xa0"  # what Claude Code draws before
 _NEW = re.compile("\\s*[\u25cf\u23fa]")  # a paragraph begins
 _PRINTED = re.compile("\\s*[\u25cf\u23fa\u23bf]")  # or what came of a call
 _WORKING = "\u00b7\u2722\u2733\u2736\u273b\u273d"  # the first sign of the line that says how long
-_LOGGED_OUT = ("Please run /login", "Invalid API key", "OAuth token ")
 
 
 def fault_of(messages: Sequence[Message]) -> str:
@@ -29,7 +29,7 @@ def fault_of(messages: Sequence[Message]) -> str:
         if text.startswith("API Error"):
             whole = " ".join([text, *(line.strip(_BULLETS) for line in lines[number + 1 :])])
             return _short(whole)
-        if text.startswith(_LOGGED_OUT):
+        if text.startswith(LOGGED_OUT):
             return _short(text)
         if _NEW.match(lines[number]):
             break
