@@ -13,6 +13,7 @@ from lab.shell import isolated, tail
 from lab.spec import LabHost
 
 IDENTITY = IMAGES / "identity.sh"
+STRATA = "strata"  # directory of a lab: what hosts had written when snapshots of them were taken
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key.pub"
 
 
@@ -24,7 +25,7 @@ class HostFiles:
 
     @property
     def upper(self) -> Path:
-        """Return what the host has written: all that makes it differ from its image."""
+        """Return what the host has written since it was made, or brought back to a snapshot."""
         return self.directory / "upper"
 
     @property
@@ -46,6 +47,22 @@ class HostFiles:
     def lowers(self) -> str:
         """Return the layers below, as overlayfs wants them."""
         return self.made.read_text().strip()
+
+    @property
+    def strata(self) -> tuple[Path, ...]:
+        """Return what it had written when snapshots that it stands on were taken, newest first."""
+        here = self.directory.parent.parent / STRATA
+        return tuple(path for path in map(Path, self.lowers.split(":")) if here in path.parents)
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """Return everything that makes it differ from its image, the latest first."""
+        return (self.upper, *self.strata)
+
+
+def strata_folder(place: Place) -> Path:
+    """Return where a lab's strata are."""
+    return place.state / STRATA
 
 
 def host_files(place: Place, name: str) -> HostFiles:
@@ -105,7 +122,8 @@ def hosts_file(name: str) -> str:
 def host_key(files: HostFiles) -> str | None:
     """Return a host's public key, without its comment."""
     try:
-        kind, key = (files.upper / HOST_KEY).read_text().split()[:2]
-    except (OSError, ValueError):
+        places = (root / HOST_KEY for root in files.written)
+        kind, key = next(path for path in places if path.exists()).read_text().split()[:2]
+    except (OSError, ValueError, StopIteration):
         return None
     return f"{kind} {key}"

@@ -1,9 +1,11 @@
 """Keep what the hosts have become under a tag, and go back to it.
 
-A snapshot is a copy of what each host has written above its image, taken while it stands still.
+A snapshot is a copy of what each host has written above its layers, taken while it stands still. A
+host that goes back to it gets that copy as one more read-only layer: nothing is copied then.
 """
 
 import re
+import secrets
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +13,15 @@ from pathlib import Path
 
 from lab import boot, cgroups
 from lab.errors import LabError, UsageError
-from lab.hosts import HostFiles, host_files
+from lab.hosts import HostFiles, host_files, strata_folder
 from lab.place import Place
 from lab.shell import run
 from lab.tailnet import store
 
 PARALLEL_COPIES = 4
 LAB = ".lab"  # in a snapshot beside its hosts: what the lab knew of them, as files
+# Of snapshots taken of hosts that stand on snapshots: a mount's options have to fit into a page.
+MOST_STRATA = 16
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -39,11 +43,17 @@ def take(place: Place, tag: str, names: Sequence[str]) -> None:
     target = folder(place, tag)
     part = target.with_name(f"{tag}.part")
     shutil.rmtree(part, ignore_errors=True)
+    collect(place)
+    hosts = {name: host_files(place, name) for name in names}
+    if too_high := [name for name, files in hosts.items() if len(files.strata) >= MOST_STRATA]:
+        why = f"{MOST_STRATA} snapshots stand on one another"
+        raise LabError(f"{', '.join(too_high)}: {why}: `fleet lab reset`")
+    copies = strata_folder(place) / secrets.token_hex(4)
     groups = [group for name in names for group in cgroups.find(place, name)]
     try:
         cgroups.freeze(groups, frozen=True)
         with ThreadPoolExecutor(PARALLEL_COPIES) as pool:
-            list(pool.map(lambda name: _keep(host_files(place, name), part / name), names))
+            list(pool.map(lambda name: _keep(hosts[name], copies / name, part / name), names))
         for name, file in _knowledge(place).items():
             if file.exists():
                 (part / LAB).mkdir(exist_ok=True)
@@ -51,6 +61,16 @@ def take(place: Place, tag: str, names: Sequence[str]) -> None:
     finally:
         cgroups.freeze(groups, frozen=False)
     _swap(part, target)
+    collect(place)
+
+
+def collect(place: Place) -> None:
+    """Remove the copies that neither a host nor a snapshot stands on."""
+    stands = [place.state.glob("hosts/*/layers"), place.state.glob("snapshots/*/*/layers")]
+    used = "\n".join(file.read_text() for files in stands for file in files)
+    for copies in strata_folder(place).glob("*"):
+        if str(copies) not in used:
+            shutil.rmtree(copies)
 
 
 def _knowledge(place: Place) -> dict[str, Path]:
@@ -59,10 +79,11 @@ def _knowledge(place: Place) -> dict[str, Path]:
     return {**tailnet, place.fleet_lock.name: place.fleet_lock}
 
 
-def _keep(files: HostFiles, target: Path) -> None:
+def _keep(files: HostFiles, copy: Path, target: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    run(["cp", "-a", "--reflink=auto", str(files.upper), str(copy)])
     target.mkdir(parents=True)
-    _copy(files.upper, target / "upper")
-    shutil.copy(files.made, target / "layers")
+    (target / "layers").write_text(f"{copy}:{files.lowers}\n")
 
 
 def kept(place: Place, tag: str) -> list[str]:
@@ -99,15 +120,10 @@ def _check_layers(kept_host: Path) -> None:
 def _put_back_one(place: Place, source: Path, name: str) -> None:
     files = host_files(place, name)
     boot.stop(place, name)
-    files.made.unlink(missing_ok=True)  # until the copy is whole, the host counts as not made
+    files.made.unlink(missing_ok=True)  # until all is in place, the host counts as not made
     shutil.rmtree(files.upper, ignore_errors=True)
-    files.directory.mkdir(parents=True, exist_ok=True)
-    _copy(source / "upper", files.upper)
+    files.upper.mkdir(parents=True)
     shutil.copy(source / "layers", files.made)
-
-
-def _copy(source: Path, target: Path) -> None:
-    run(["cp", "-a", "--reflink=auto", str(source), str(target)])
 
 
 def _swap(part: Path, target: Path) -> None:

@@ -124,10 +124,16 @@ else
     rm -f {name}
 fi"""
         case "artifact":
-            directory = quote(entry.name.rpartition("/")[0])
-            return f"rm -f {name} {name}.part\nrmdir {directory} 2>/dev/null || true"
+            return f"rm -f {name} {name}.part\n{_leave_folder(entry, context)}"
         case "program":
-            directory = quote(entry.name.rpartition("/")[0])
-            return f"rm -rf {name}\nrmdir {directory} 2>/dev/null || true"
+            return f"rm -rf {name}\n{_leave_folder(entry, context)}"
         case _:
             return f"rmdir {name} 2>/dev/null || true"
+
+
+def _leave_folder(entry: Entry, context: HostContext) -> str:
+    """Shell that removes the directory that an entry was the last in, unless that is wanted."""
+    directory = entry.name.rpartition("/")[0]
+    if ("directory", directory) in context.wanted:
+        return ":"
+    return f"rmdir {quote(directory)} 2>/dev/null || true"

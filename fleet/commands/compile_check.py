@@ -44,8 +44,8 @@ def compile_check(session: Session, hosts: tuple[str, ...], which: str, as_json:
 
     Each client compiles a C and a C++ file with clang, and with gcc on workers of its own
     architecture, forced to one worker after the other. Green is what icecc's log says was compiled
-    there, for the client's architecture, into the very bytes that come out at home, and what then
-    links, runs and prints what it should. What icecc silently compiled at home has failed.
+    there, for the client's architecture, into the very bytes that come out at home, where they are
+    linked, run, and print what they should. What icecc silently compiled at home has failed.
 
     \b
     fleet compile-check                  everything

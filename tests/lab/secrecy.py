@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+from lab import boot
 from lab.api import Lab
 from lab.hosts import host_files
 
@@ -27,14 +28,25 @@ def watch_processes(secret: str, stop: threading.Event, found: list[str]) -> Non
 def holding(lab: Lab, secret: str) -> set[str]:
     """Every file of any host (logs and journals included) that holds it, as `HOST:/path`."""
     time.sleep(1)  # journald writes late
-    roots = {host.name: host_files(lab.place, host.name).upper for host in lab.fleet.hosts}
+    return {
+        f"{host.name}:{path}"
+        for host in lab.fleet.hosts
+        for root in host_files(lab.place, host.name).written
+        for path in _holding(root, secret)
+        if _is_so_now(lab, host.name, path, secret)
+    }
+
+
+def _holding(root: Path, secret: str) -> list[str]:
     done = subprocess.run(
-        ["grep", "-rlaF", "-e", secret, *map(str, roots.values())],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    files = set()
-    for line in done.stdout.splitlines():
-        for name, root in roots.items():
-            line = line.replace(str(root), f"{name}:")
-        files.add(line)
-    return files
+        ["grep", "-rlaF", "-e", secret, str(root)], capture_output=True, text=True, check=False
+    )
+    return [line.removeprefix(str(root)) for line in done.stdout.splitlines()]
+
+
+def _is_so_now(lab: Lab, host: str, path: str, secret: str) -> bool:
+    """Whether that is what the host has: a lower layer's file may be gone, or another one."""
+    process = boot.first_process(lab.place, host)
+    assert process, f"{host} is off, and what it would have nobody can tell"
+    seen = f"/proc/{process}/root{path}"
+    return subprocess.run(["grep", "-qaF", "-e", secret, seen], check=False).returncode == 0

@@ -203,6 +203,31 @@ def test_snapshot_and_restore_bring_files_modes_and_deletions_back(it: Lab) -> N
     assert it.place.known_hosts.read_text() == key
 
 
+def test_snapshots_stand_on_one_another_and_outlive_the_ones_before(it: Lab) -> None:
+    it.up(["boss"])
+
+    def seen() -> list[str]:
+        return it.run("boss", "cat /root/note; ls /root/box").stdout.split()
+
+    it.run("boss", "echo one > /root/note; mkdir /root/box; touch /root/box/a")
+    it.snapshot("one")
+    it.run("boss", "echo none > /root/note")
+    it.restore("one")
+    assert seen() == ["one", "a"]
+    it.run("boss", "echo two > /root/note; rm -r /root/box; mkdir /root/box; touch /root/box/b")
+    it.snapshot("two")
+    it.run("boss", "echo three > /root/note")
+    it.snapshot("one")  # the one that the host and the other snapshot stand on
+    it.restore("two")
+    assert seen() == ["two", "b"]
+    it.restore("one")
+    assert seen() == ["three", "b"]
+    copies = len(list((it.place.state / "strata").iterdir()))
+    it.snapshot("two")
+    it.snapshot("two")
+    assert len(list((it.place.state / "strata").iterdir())) <= copies + 1, "nobody needs the rest"
+
+
 def test_a_snapshot_has_the_tailnet_and_what_runs_learned_in_it(it: Lab) -> None:
     it.up(["boss"])
     install(it, "boss")

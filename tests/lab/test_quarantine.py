@@ -91,7 +91,7 @@ def test_a_restarted_daemon_is_turned_away_by_any_name(lab: Lab, target: Target)
     )
 
 
-def test_a_block_outlives_a_restart_of_the_scheduler(lab: Lab, target: Target) -> None:
+def test_a_restart_of_the_scheduler_loses_no_block_and_no_worker(lab: Lab, target: Target) -> None:
     where = lab.fleet.scheduler_host.name
     lab.run(where, "systemctl restart agentfleet-icecc-scheduler")
     others = {host.name for host in lab.fleet.hosts} - {WORKER}

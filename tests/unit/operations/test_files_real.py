@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.resources import Resources
+from fleet.resources import Artifact, Resources
 from operations.change import wrap
 from tests.unit.conftest import FakeProgram, RealHost
 
@@ -124,6 +124,20 @@ def test_orphans_go_and_others_stay(real_host: RealHost) -> None:
     assert not (real_host.root / "d/e").exists(), "empty now"
     assert "goes" not in manifest_of(real_host)
     assert real_host.plan(Resources(files=(stays,))) is None
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_last_artifact_takes_a_directory_along_that_nobody_wants(
+    real_host: RealHost, wanted: bool
+) -> None:
+    folder = real_host.directory("envs")
+    one = Artifact("env", "1", f"{folder.path}/one", "0" * 64, 3)
+    assert real_host.bring(Resources(directories=(folder,), artifacts=(one,))).returncode == 0
+    (real_host.root / "envs/one").write_text("env")
+    left = Resources(directories=(folder,) if wanted else ())
+    assert real_host.bring(left).returncode == 0
+    assert (real_host.root / "envs").exists() is wanted
+    assert real_host.plan(left) is None
 
 
 def test_the_goodbye_takes_everything_but_what_is_not_ours(real_host: RealHost) -> None:
