@@ -18,6 +18,7 @@ from deploys import (
     keys,
     llvm,
     operators,
+    orchestrator,
     quarantine,
     relay,
     secrets,
@@ -52,4 +53,5 @@ restock(relay)
 converge(toolchains)
 converge(compilers)
 converge(quarantine)
+converge(orchestrator)
 take_leave()

@@ -135,6 +135,11 @@ def _ssh_access(view: HostView) -> Setting:
     )
 
 
+def agents_path(view: HostView) -> str:
+    """Whom the orchestrator reaches, and how."""
+    return f"{view.settings.config_dir}/agents.json"
+
+
 def _orchestrator_files(view: HostView) -> tuple[File, ...]:
     role, hosts = view.settings, [host for host in view.fleet.hosts if host.is_agent]
     known_hosts = f"{role.config_dir}/known_hosts"
@@ -147,9 +152,7 @@ def _orchestrator_files(view: HostView) -> tuple[File, ...]:
         "agents": {host.name: _reached(host) for host in hosts if host.addresses.tailnet},
     }
     return (
-        view.file(
-            f"{role.config_dir}/agents.json", "dispatch/agents.json.j2", values={"config": found}
-        ),
+        view.file(agents_path(view), "dispatch/agents.json.j2", values={"config": found}),
         view.file(known_hosts, "dispatch/known_hosts.j2", values={"agents": hosts}),
     )
 

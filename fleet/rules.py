@@ -26,12 +26,12 @@ RELAYING = "relay"  # the one that a site's relay belongs to
 # Capability → what cannot be without it, and why.
 NEEDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "firewall": (
-        ("artifacts", RELAYING, "gateway", "agentapi", "icecream", "quarantine"),
+        ("artifacts", RELAYING, "gateway", "agentapi", "icecream", "quarantine", "orchestrator"),
         "services without a password stand behind the firewall",
     ),
     "secrets": (("gateway",), "the gateway pays with one of the secrets"),
     "claude_code": (("agentapi",), "an agent is Claude Code behind AgentAPI"),
-    "keys": (("dispatch",), "the orchestrator reaches agents with its key"),
+    "keys": (("dispatch", "orchestrator"), "the orchestrator reaches agents with its key"),
     "agentapi": (("dispatch",), "without an agent there is none to reach"),
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator import config as orchestrator
 from orchestrator import sessions
 from orchestrator.client import Gateway, GatewayError, Quarantine, ServiceError
 from orchestrator.configuration import ConfigError
@@ -51,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     keeper = verbs.add_parser("quarantine", help="keep reported workers out, until told to end")
     keeper.add_argument("config", type=Path, help="quarantine.json")
     keeper.set_defaults(run=_quarantine, read=quarantine.read_config)
+    page = verbs.add_parser("orchestrator", help="show the page and do tasks, until told to end")
+    page.add_argument("config", type=Path, help="orchestrator.json")
+    page.set_defaults(run=_orchestrator, read=orchestrator.read_config)
     _client(verbs, "blocked", _blocked, "which workers are blocked", quarantine.read_config)
     unblock = _client(verbs, "unblock", _unblock, "let a worker in again", quarantine.read_config)
     unblock.add_argument("worker", metavar="HOST")
@@ -103,6 +107,12 @@ def _session(asked: argparse.Namespace, config: Config) -> int:
 
 def _quarantine(asked: argparse.Namespace, config: quarantine.Config) -> int:
     from orchestrator.quarantine.serve import serve  # the others need no server
+
+    return serve(config)
+
+
+def _orchestrator(asked: argparse.Namespace, config: orchestrator.Config) -> int:
+    from orchestrator.serve import serve  # the others need no server
 
     return serve(config)
 
