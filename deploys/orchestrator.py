@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from deploys import claude_code, dispatch, gateway, quarantine
+from deploys import agentapi, claude_code, dispatch, gateway, quarantine
 from deploys.base import orchestrator_program
 from deploys.icecream import UNKNOWN_ADDRESS
 from deploys.keys import orchestrator_account
@@ -69,7 +69,7 @@ def database(view: HostView) -> str:
 
 def has_agent(host: Host) -> bool:
     """Whether the host is an agent's, turned on or not."""
-    return dispatch.agentapi.NAME not in host.without
+    return agentapi.NAME not in host.without
 
 
 def _remarks(view: HostView) -> tuple[str, ...]:
