@@ -16,8 +16,9 @@ OPEN = ("queued", "reserved", "running")
 
 
 def follow(page: Page, number: int, pause_s: float = PAUSE_S) -> Iterator[dict[str, Any]]:
-    """What is new of the task: {"task": …}, {"event": …} or {"message": …}, as the API has it; the latter
-    two with their `attempt`.
+    """What is new of the task: {"task": …}, {"event": …} or {"message": …}.
+
+    They are as the API has them; the latter two come with their `attempt`.
 
     A message that grows comes again. Now and then comes nothing, {}: whoever passes it on notices
     that nobody listens any more. Raises ServiceError.
