@@ -6,6 +6,7 @@ Which hosts get which capability is said in group_data/; what a capability is, i
 from deploys import (
     agentapi,
     artifacts,
+    backup,
     base,
     budget,
     claude_code,
@@ -54,4 +55,5 @@ converge(toolchains)
 converge(compilers)
 converge(quarantine)
 converge(orchestrator)
+converge(backup)
 take_leave()

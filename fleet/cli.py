@@ -46,6 +46,9 @@ VERBS: Mapping[str, Verb] = {
     ),
     "policy": Verb("fleet.commands.policy:policy", "Print the tailnet's policy for the fleet."),
     "render": Verb("fleet.commands.render:render", "Write the files of every host."),
+    "restore": Verb(
+        "fleet.commands.restore:restore", "Bring a backup of the orchestrator's databases back."
+    ),
     "revoke": Verb("fleet.commands.revoke:revoke", "Take an operator's access away everywhere."),
     "schema": Verb("fleet.commands.schema:schema", "Print the JSON Schema of fleet.yaml."),
     "status": Verb("fleet.commands.status:status", "Look at every host: what runs, what differs."),

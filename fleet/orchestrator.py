@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
-from deploys import gateway, quarantine
+from deploys import backup, gateway, quarantine
 from deploys import orchestrator as page
 from deploys.base import orchestrator_program
 from fleet.plan import view_of
@@ -88,6 +88,14 @@ def follow(target: Target, task: int, heard: Callable[[dict[str, Any]], None]) -
     _talk(target, ("follow", str(task)), b"", line, WATCH_S)
 
 
+def as_root_there(target: Target, arguments: tuple[str, ...], body: bytes) -> Any:  # noqa: ANN401
+    """What a program that needs root says of its standard input, as JSON. Raises FleetError."""
+    view = view_of(target, target.fleet.orchestrator.name)
+    said: list[bytes] = []
+    _converse(target, view, shlex.join(_program(view, arguments)), body, said.append, UPLOAD_S)
+    return json.loads(b"".join(said))
+
+
 def _talk(
     target: Target,
     arguments: tuple[str, ...],
@@ -98,6 +106,17 @@ def _talk(
     view = view_of(target, target.fleet.orchestrator.name)
     verb, *rest = arguments
     command = _command(view, (verb, "--who", _who(view), *rest))
+    _converse(target, view, command, body, heard, timeout_s)
+
+
+def _converse(
+    target: Target,
+    view: HostView,
+    command: str,
+    body: bytes,
+    heard: Callable[[bytes], None],
+    timeout_s: float,
+) -> None:
     way = route(view.host, target)
     answer = converse(way, f"cd / && exec {command}", body, timeout_s, heard)
     if not answer.reached:
@@ -128,6 +147,8 @@ def blocked(target: Target) -> tuple[dict[str, Any], ...]:
 def _config_path(view: HostView, verb: str) -> str:
     if verb in ("api", "follow"):
         return page.config_path(view)
+    if verb == "restore":
+        return backup.config_path(view)
     quarantined = verb in ("blocked", "unblock")
     return quarantine.config_path(view) if quarantined else gateway.config_path(view)
 
@@ -140,12 +161,14 @@ def _run(target: Target, arguments: tuple[str, ...], timeout_s: float) -> Answer
 
 
 def _command(view: HostView, arguments: tuple[str, ...]) -> str:
-    return shlex.join(
-        (
-            *("sudo", "-n", "-u", view.settings.orchestrator_user, "--"),
-            *("/usr/bin/python3", "-IB", orchestrator_program(view).path),
-            *(arguments[:1]),
-            *("--config", _config_path(view, arguments[0])),
-            *(arguments[1:]),
-        )
+    user = ("sudo", "-n", "-u", view.settings.orchestrator_user, "--")
+    return shlex.join((*user, *_program(view, arguments)))
+
+
+def _program(view: HostView, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    return (
+        *("/usr/bin/python3", "-IB", orchestrator_program(view).path),
+        *(arguments[:1]),
+        *("--config", _config_path(view, arguments[0])),
+        *(arguments[1:]),
     )

@@ -24,6 +24,7 @@ capabilities = (
     "compilers",
     "quarantine",
     "orchestrator",
+    "backup",
 )
 reserved_cores = 0  # cores that compile jobs from elsewhere never get
 

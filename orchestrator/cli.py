@@ -10,8 +10,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from orchestrator import backup, sessions
 from orchestrator import config as orchestrator
-from orchestrator import sessions
+from orchestrator.backup import BackupError
 from orchestrator.client import (
     Gateway,
     GatewayError,
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if end.code == 0 else USAGE
     try:
         return int(asked.run(asked, asked.read(asked.config)))
-    except (ConfigError, ServiceError, AgentError) as error:
+    except (ConfigError, ServiceError, AgentError, BackupError) as error:
         print(error, file=sys.stderr)
         return ERROR
     except (KeyboardInterrupt, BrokenPipeError):  # nobody listens any more
@@ -74,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     watch = _client(verbs, "follow", _follow, "what happens to a task, until it ends", read_page)
     watch.add_argument("--who", default="", help="in whose name")
     watch.add_argument("task", type=int)
+    _client(verbs, "backup", _backup, "bring a backup to its host", backup.read_config)
+    back = _client(verbs, "restore", _restore, "put one in place", backup.read_config)
+    back.add_argument("--force", action="store_true", help="though newer tasks are lost")
     _client(verbs, "blocked", _blocked, "which workers are blocked", quarantine.read_config)
     unblock = _client(verbs, "unblock", _unblock, "let a worker in again", quarantine.read_config)
     unblock.add_argument("worker", metavar="HOST")
@@ -160,6 +164,15 @@ def _follow(asked: argparse.Namespace, config: orchestrator.Config) -> int:
     for news in follow(Page(config.socket, asked.who), asked.task):
         print(json.dumps(news) if news else "", flush=True)
     return 0
+
+
+def _backup(asked: argparse.Namespace, config: backup.Config) -> int:
+    return _say({"made": backup.back_up(config), "host": config.host})
+
+
+def _restore(asked: argparse.Namespace, config: backup.Config) -> int:
+    content = sys.stdin.buffer.read()
+    return _say(backup.restore(config, content, backup.systemctl, force=asked.force))
 
 
 def _blocked(asked: argparse.Namespace, config: quarantine.Config) -> int:
