@@ -6,6 +6,7 @@ Which hosts get which capability is said in group_data/; what a capability is, i
 from deploys import (
     agentapi,
     artifacts,
+    backup,
     base,
     budget,
     claude_code,
@@ -18,6 +19,7 @@ from deploys import (
     keys,
     llvm,
     operators,
+    orchestrator,
     quarantine,
     relay,
     secrets,
@@ -52,4 +54,6 @@ restock(relay)
 converge(toolchains)
 converge(compilers)
 converge(quarantine)
+converge(orchestrator)
+converge(backup)
 take_leave()

@@ -12,6 +12,9 @@ from fleet.settings import settings_for
 from fleet.view import HostView
 
 KEPT_SESSIONS = 5  # of an agent's ended sessions, what it had in its home
+KEPT_BACKUPS = 14  # of the orchestrator's, on the host that keeps them
+CODE_MOST = 64 << 20  # bytes of a bundle that goes to an agent, and of a patch that comes back
+CODE_S = 300  # how long git may take there
 NO_KEY = "the orchestrator's SSH key is not known yet: a run learns it once {host} has been reached"
 
 
@@ -26,7 +29,13 @@ def resources(view: HostView) -> Resources:
     return Resources(
         users=(account,),
         directories=(Directory(account.home), Directory(ssh)),
-        files=(*files, agentctl(view), _sudoers(view), _authorized_keys(view, ssh)),
+        files=(
+            *files,
+            agentctl(view),
+            agent_code(view),
+            _sudoers(view),
+            _authorized_keys(view, ssh),
+        ),
         settings=(_ssh_access(view),) if view.host.is_mac else (),
         session=AgentSession(f"{agentapi.session_dir(view)}/session"),
     )
@@ -50,6 +59,13 @@ def agentctl(view: HostView) -> File:
         else f"{UNIT_PREFIX}{agentapi.NAME}.service",
         "directory": agentapi.session_dir(view),
         "kept": KEPT_SESSIONS,
+        "code_s": CODE_S,
+        # A Mac has no `timeout`.
+        "limited": f"perl -e 'alarm shift; exec @ARGV' {CODE_S}"
+        if mac
+        else f"timeout -k 5 {CODE_S}",
+        "backups": backups_dir(view),
+        "backups_kept": KEPT_BACKUPS,
         "gateway": gateway.url(view),
     }
     return view.file(
@@ -59,6 +75,22 @@ def agentctl(view: HostView) -> File:
         check="sh -n {path}",
         values=values,
     )
+
+
+def agent_code(view: HostView) -> File:
+    """The program that brings code to an agent, and back what it changed."""
+    return view.file(
+        f"{view.settings.libexec_dir}/agent-code",
+        "dispatch/agent-code.sh.j2",
+        mode="0755",
+        check="sh -n {path}",
+        values={"work": agentapi.work_dir(view), "code_most": CODE_MOST},
+    )
+
+
+def backups_dir(view: HostView) -> str:
+    """Where a host keeps the orchestrator's backups."""
+    return f"{view.settings.state_dir}/backups"
 
 
 def _account(view: HostView) -> User:
@@ -103,6 +135,11 @@ def _ssh_access(view: HostView) -> Setting:
     )
 
 
+def agents_path(view: HostView) -> str:
+    """Whom the orchestrator reaches, and how."""
+    return f"{view.settings.config_dir}/agents.json"
+
+
 def _orchestrator_files(view: HostView) -> tuple[File, ...]:
     role, hosts = view.settings, [host for host in view.fleet.hosts if host.is_agent]
     known_hosts = f"{role.config_dir}/known_hosts"
@@ -115,9 +152,7 @@ def _orchestrator_files(view: HostView) -> tuple[File, ...]:
         "agents": {host.name: _reached(host) for host in hosts if host.addresses.tailnet},
     }
     return (
-        view.file(
-            f"{role.config_dir}/agents.json", "dispatch/agents.json.j2", values={"config": found}
-        ),
+        view.file(agents_path(view), "dispatch/agents.json.j2", values={"config": found}),
         view.file(known_hosts, "dispatch/known_hosts.j2", values={"agents": hosts}),
     )
 

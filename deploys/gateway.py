@@ -66,6 +66,16 @@ def url(view: HostView) -> str:
     return f"http://{boss.addresses.tailnet or LOOPBACK}:{port}"
 
 
+def socket() -> str:
+    """The door for those that may issue and end sessions."""
+    return f"/run/{RUN}/admin.sock"
+
+
+def ledger() -> str:
+    """Where it is kept what everybody has spent."""
+    return f"{STATE}/ledger.sqlite"
+
+
 def config_path(view: HostView) -> str:
     """What the gateway knows of the fleet."""
     return f"{view.settings.config_dir}/gateway.json"
@@ -83,8 +93,8 @@ def _config(view: HostView) -> File:
         "port": role.gateway_port,
         "upstream": fleet.anthropic_url,
         "credential": _key(view),
-        "ledger": f"{STATE}/ledger.sqlite",
-        "socket": f"/run/{RUN}/admin.sock",
+        "ledger": ledger(),
+        "socket": socket(),
         "warn_percent": role.gateway_warn_percent,
         "daily": fleet.daily_budget,
         "hosts": {host.name: _caps(host) for host in fleet.hosts},

@@ -52,6 +52,16 @@ def url(view: HostView) -> str:
     return f"http://{boss.addresses.tailnet or gateway.LOOPBACK}:{port}/reports"
 
 
+def socket() -> str:
+    """The door for those that may let a worker in again."""
+    return f"/run/{RUN}/admin.sock"
+
+
+def notes() -> str:
+    """Where it is kept who was reported."""
+    return f"{STATE}/notes.sqlite"
+
+
 def config_path(view: HostView) -> str:
     """What the quarantine knows of the fleet."""
     return f"{view.settings.config_dir}/quarantine.json"
@@ -63,8 +73,8 @@ def _config(view: HostView) -> File:
     known = {
         "listen": view.host.addresses.tailnet or gateway.LOOPBACK,
         "port": view.settings.quarantine_port,
-        "notes": f"{STATE}/notes.sqlite",
-        "socket": f"/run/{RUN}/admin.sock",
+        "notes": notes(),
+        "socket": socket(),
         "scheduler": scheduler.addresses.tailnet or "",
         "console": settings_for(scheduler.role.value).scheduler_port + 1,
         "hosts": {host.name: _known(host) for host in fleet.hosts},

@@ -30,6 +30,7 @@ class Verb(NamedTuple):
 
 
 VERBS: Mapping[str, Verb] = {
+    "agents": Verb("fleet.commands.agents:agents", "Show what every agent is doing."),
     "budget": Verb("fleet.commands.budget:budget", "Show what agents have spent of their caps."),
     "compile-check": Verb(
         "fleet.commands.compile_check:compile_check",
@@ -45,9 +46,13 @@ VERBS: Mapping[str, Verb] = {
     ),
     "policy": Verb("fleet.commands.policy:policy", "Print the tailnet's policy for the fleet."),
     "render": Verb("fleet.commands.render:render", "Write the files of every host."),
+    "restore": Verb(
+        "fleet.commands.restore:restore", "Bring a backup of the orchestrator's databases back."
+    ),
     "revoke": Verb("fleet.commands.revoke:revoke", "Take an operator's access away everywhere."),
     "schema": Verb("fleet.commands.schema:schema", "Print the JSON Schema of fleet.yaml."),
     "status": Verb("fleet.commands.status:status", "Look at every host: what runs, what differs."),
+    "task": Verb("fleet.commands.task:task", "Send tasks to agents, watch them, get their code."),
     "trust": Verb("fleet.commands.trust:trust", "Pin the SSH host keys of hosts."),
     "validate": Verb("fleet.commands.validate:validate", "Check fleet.yaml and the lock files."),
     "workers": Verb(

@@ -52,6 +52,22 @@ def daemon(view: HostView, service: Service) -> tuple[tuple[File, ...], RunningS
     return (definition, *rotation), running
 
 
+def timed(
+    view: HostView, service: Service, calendar: str
+) -> tuple[tuple[File, ...], RunningService]:
+    """The files of a service that runs to its end when systemd's `calendar` says, and after a boot.
+
+    What has to run is its timer; the next start takes whatever files there are then.
+    """
+    if view.host.is_mac:
+        raise ValueError(f"{service.name}: there are no timers for launchd here")
+    definition = _unit(view, service, once=True)
+    path = definition.path.removesuffix(".service") + ".timer"
+    values = {"service": service, "calendar": calendar}
+    timer = view.file(path, "services/unit.timer.j2", values=values)
+    return (definition, timer), RunningService(f"{UNIT_PREFIX}{service.name}.timer")
+
+
 def _stamped(view: HostView, service: Service) -> tuple[str, ...]:
     ours = f"{view.settings.libexec_dir}/"
     helpers = (helper[0] for helper in _helpers(view, service) if helper[0].startswith(ours))
@@ -91,7 +107,7 @@ def _stamp_command(view: HostView, service: Service, definition: str) -> tuple[s
     )
 
 
-def _unit(view: HostView, service: Service) -> File:
+def _unit(view: HostView, service: Service, *, once: bool = False) -> File:
     path = f"/etc/systemd/system/{UNIT_PREFIX}{service.name}.service"
     hardening = [
         (key, *service.exceptions.get(key, (value, "")))
@@ -103,6 +119,7 @@ def _unit(view: HostView, service: Service) -> File:
     environment = {"PATH": ":".join(service.path), **service.environment}
     values = {
         "service": service,
+        "once": once,
         "command": [_word(word, "$") for word in start],
         "stamp": [_word(word, "$") for word in _stamp_command(view, service, path)],
         "prepare": [_word(word, "$") for word in service.prepare],

@@ -15,7 +15,7 @@ from fleet.lock import FleetLock, lock_path, read_fleet_lock
 from fleet.parse import parse
 from fleet.problems import FleetError, Problem, show, suggest
 from fleet.roles import agent_sudo, reserved_cores
-from fleet.rules import DEFAULT_SSH_PORT, check
+from fleet.rules import DEFAULT_SSH_PORT, DISPATCH, check
 from fleet.schema import ANTHROPIC_URL, FleetFile, HostEntry, ToolchainEntry
 from fleet.secrets import mask_known_shapes
 from fleet.yamlfile import Document, display, read_document
@@ -140,6 +140,7 @@ class Fleet(_Fixed):
     hosts: tuple[Host, ...]
     scheduler: str  # name of the host that the compile scheduler runs on
     relays: Mapping[str, str] = Field(default_factory=dict)  # site → host that serves downloads
+    backup: str | None = None  # name of the host that keeps backups, where the file says it
     toolchain: Toolchain | None = None
     budgets: Mapping[Role, int | float]  # dollars an agent session may spend, by role
     daily_budget: int | float | None = None  # dollars all agents together may spend in a day
@@ -171,6 +172,17 @@ class Fleet(_Fixed):
     def scheduler_host(self) -> Host:
         """The host that the compile scheduler runs on."""
         return self.host(self.scheduler)
+
+    @property
+    def backup_host(self) -> Host | None:
+        """The host that keeps the orchestrator's backups; None when there is none for it."""
+        if self.backup:
+            return self.host(self.backup)
+        for host in self.hosts:
+            fit = host.is_linux and host.is_agent and host.power is Power.ALWAYS_ON
+            if fit and host != self.orchestrator and DISPATCH not in host.without:
+                return host
+        return None
 
     def relay(self, host: Host) -> Host | None:
         """The neighbour that the host's downloads come through; None for the relay itself."""
@@ -241,6 +253,7 @@ def _fleet(file: FleetFile, learned: FleetLock) -> Fleet:
         hosts=hosts,
         scheduler=file.scheduler or orchestrator,
         relays=file.relays,
+        backup=file.backup,
         toolchain=_toolchain(file.toolchain),
         budgets={role: _dollars(budget) for role, budget in file.budgets.items()},
         daily_budget=_some_dollars(file.daily_budgets.get("fleet")),

@@ -11,7 +11,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from fleet.kinds import GROUP_NAMES, MAC_ROLES, OS_ARCH, ROLE_ARCH, ROLE_OS, Os, Power, Role
+from fleet.kinds import (
+    AGENT_ROLES,
+    GROUP_NAMES,
+    MAC_ROLES,
+    OS_ARCH,
+    ROLE_ARCH,
+    ROLE_OS,
+    Os,
+    Power,
+    Role,
+)
 from fleet.problems import Problem, show, suggest
 from fleet.roles import known_capabilities, reserved_cores
 from fleet.schema import HOST_NAME, FleetFile, HostEntry, ToolchainEntry
@@ -23,15 +33,17 @@ DEFAULT_SSH_PORT = 22
 FOUNDATION = "base"  # the capability that brings what the others run on
 SCHEDULING = "icecream"  # the capability that the scheduler belongs to
 RELAYING = "relay"  # the one that a site's relay belongs to
+DISPATCH = "dispatch"  # the one that brings backups to their host
 # Capability → what cannot be without it, and why.
 NEEDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "firewall": (
-        ("artifacts", RELAYING, "gateway", "agentapi", "icecream", "quarantine"),
+        ("artifacts", RELAYING, "gateway", "agentapi", "icecream", "quarantine", "orchestrator"),
         "services without a password stand behind the firewall",
     ),
     "secrets": (("gateway",), "the gateway pays with one of the secrets"),
     "claude_code": (("agentapi",), "an agent is Claude Code behind AgentAPI"),
-    "keys": (("dispatch",), "the orchestrator reaches agents with its key"),
+    "keys": (("dispatch", "orchestrator"), "the orchestrator reaches agents with its key"),
+    DISPATCH: (("backup",), "backups go the way to agents"),
     "agentapi": (("dispatch",), "without an agent there is none to reach"),
 }
 
@@ -136,6 +148,29 @@ def _scheduler(document: Document, file: FleetFile) -> Iterator[Problem]:
     elif host.role in MAC_ROLES:
         fix = "name a Linux host, or leave it out: the orchestrator is the default"
         yield document.problem(("scheduler",), f"{file.scheduler} is a Mac", fix)
+
+
+def _backup(document: Document, file: FleetFile) -> Iterator[Problem]:
+    name = file.backup
+    if name is None or not file.hosts:
+        return
+    host = file.hosts.get(name)
+    path: Key = ("backup",)
+    if host is None:
+        if name not in document_hosts(document):
+            fix = suggest(name, file.hosts)
+            yield document.problem(path, f"no host is called {show(name)}", fix)
+    elif host.role is Role.ORCHESTRATOR:
+        fix = "name another host: what is backed up must not be lost with it"
+        yield document.problem(path, f"{name} is the orchestrator itself", fix)
+    elif not _has_agent(host) or DISPATCH in host.without:
+        fix = "name a host with an agent, or give it one: `agent: {enabled: true}`"
+        yield document.problem(path, f"the orchestrator cannot come to {name}", fix)
+
+
+def _has_agent(host: HostEntry) -> bool:
+    enabled = host.agent.enabled
+    return host.role in AGENT_ROLES if enabled is None else enabled
 
 
 def _relays(document: Document, file: FleetFile) -> Iterator[Problem]:
@@ -331,6 +366,7 @@ _RULES: tuple[Rule, ...] = (
     _one_orchestrator,
     _matching_kinds,
     _scheduler,
+    _backup,
     _relays,
     _jobs,
     _budgets,

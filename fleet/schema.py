@@ -366,6 +366,11 @@ class FleetFile(_Entry):
         "its neighbours; the orchestrator's site needs none",
         json_schema_extra={"propertyNames": {"pattern": f"^{HOST_NAME}$"}},
     )
+    backup: str | None = Field(
+        default=None,
+        description="host that keeps the orchestrator's backups, encrypted for the operators; "
+        "default: the first Linux host that is always on and has an agent",
+    )
     toolchain: ToolchainEntry | None = Field(
         default=None,
         description="the compiler that all hosts have in common; without, icecream runs, and each "

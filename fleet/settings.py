@@ -52,6 +52,7 @@ class Settings(BaseModel):
     orchestrator_port: int
     orchestrator_user: str
     orchestrator_home: str
+    plan_cap: Annotated[float, Field(gt=0)]
     control_user: str
 
     claude_settings: str

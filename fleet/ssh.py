@@ -148,6 +148,40 @@ def as_login(way: Route, script: str, timeout_s: float, heard: Callable[[str], N
     return Answer(code, "".join(lines), said)
 
 
+def converse(
+    way: Route, command: str, says: bytes, timeout_s: float, heard: Callable[[bytes], None]
+) -> Answer:
+    """Run a command on the host as root; `says` is its standard input, to the end.
+
+    `heard` gets what it prints, a line at a time; what it raises ends the connection.
+    """
+    with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as errors:
+        told.write(says)
+        told.seek(0)
+        line = shlex.join(("sudo", "-n", "-H", "--", "sh", "-c", command))
+        run = subprocess.Popen(
+            [*way.command(*_ALIVE), line], stdin=told, stdout=subprocess.PIPE, stderr=errors
+        )
+        timer = threading.Timer(timeout_s, run.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            for piece in run.stdout or ():
+                heard(piece)
+            code = run.wait()
+        finally:
+            timer.cancel()
+            run.kill()
+            run.wait()
+            if run.stdout:
+                run.stdout.close()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip()
+    if code == -signal.SIGKILL:
+        return Answer(UNREACHABLE, "", f"no answer within {timeout_s:g} s")
+    return Answer(code, "", _in_our_words(way, said) if code == UNREACHABLE else said)
+
+
 def _listen(run: subprocess.Popen[str], script: str, heard: Callable[[str], None]) -> list[str]:
     """Give the script to a process, and its lines to `heard`; all of them."""
     if run.stdin is None or run.stdout is None:

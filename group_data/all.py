@@ -23,6 +23,8 @@ capabilities = (
     "toolchains",
     "compilers",
     "quarantine",
+    "orchestrator",
+    "backup",
 )
 reserved_cores = 0  # cores that compile jobs from elsewhere never get
 
@@ -55,6 +57,7 @@ agent_port = 3284  # AgentAPI's own; it has no authentication
 orchestrator_port = 8080
 orchestrator_user = "agentfleet-orchestrator"  # the account that talks to agents
 orchestrator_home = "/var/lib/agentfleet-orchestrator"
+plan_cap = 2  # dollars that it may cost to split one goal into steps
 control_user = "agentfleet-ctl"  # on agents' hosts: whom the orchestrator's account comes as
 
 # Agents

@@ -6,17 +6,30 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from orchestrator import sessions
-from orchestrator.client import Gateway, GatewayError, Quarantine, ServiceError
+from orchestrator import backup, sessions
+from orchestrator import config as orchestrator
+from orchestrator.backup import BackupError
+from orchestrator.client import (
+    Gateway,
+    GatewayError,
+    Page,
+    Quarantine,
+    ServiceError,
+    words_of,
+)
+from orchestrator.config import read_config as read_page
 from orchestrator.configuration import ConfigError
+from orchestrator.follow import follow
 from orchestrator.gateway.config import Config, read_config
 from orchestrator.quarantine import config as quarantine
 from orchestrator.sessions import AgentError, Agents
 
-ERROR, USAGE, INTERRUPTED = 1, 64, 130
+ERROR, NO_SUCH, USAGE, INTERRUPTED = 1, 4, 64, 130
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if end.code == 0 else USAGE
     try:
         return int(asked.run(asked, asked.read(asked.config)))
-    except (ConfigError, ServiceError, AgentError) as error:
+    except (ConfigError, ServiceError, AgentError, BackupError) as error:
         print(error, file=sys.stderr)
         return ERROR
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):  # nobody listens any more
         return INTERRUPTED
 
 
@@ -51,6 +64,20 @@ def _parser() -> argparse.ArgumentParser:
     keeper = verbs.add_parser("quarantine", help="keep reported workers out, until told to end")
     keeper.add_argument("config", type=Path, help="quarantine.json")
     keeper.set_defaults(run=_quarantine, read=quarantine.read_config)
+    page = verbs.add_parser("orchestrator", help="show the page and do tasks, until told to end")
+    page.add_argument("config", type=Path, help="orchestrator.json")
+    page.set_defaults(run=_orchestrator, read=read_page)
+    api = _client(verbs, "api", _api, "ask the page's API; a body on standard input", read_page)
+    api.add_argument("--who", default="", help="in whose name")
+    api.add_argument("--type", default="application/json", help="what the body is")
+    api.add_argument("method", choices=METHODS)
+    api.add_argument("path", metavar="PATH", type=_path)
+    watch = _client(verbs, "follow", _follow, "what happens to a task, until it ends", read_page)
+    watch.add_argument("--who", default="", help="in whose name")
+    watch.add_argument("task", type=int)
+    _client(verbs, "backup", _backup, "bring a backup to its host", backup.read_config)
+    back = _client(verbs, "restore", _restore, "put one in place", backup.read_config)
+    back.add_argument("--force", action="store_true", help="though newer tasks are lost")
     _client(verbs, "blocked", _blocked, "which workers are blocked", quarantine.read_config)
     unblock = _client(verbs, "unblock", _unblock, "let a worker in again", quarantine.read_config)
     unblock.add_argument("worker", metavar="HOST")
@@ -105,6 +132,47 @@ def _quarantine(asked: argparse.Namespace, config: quarantine.Config) -> int:
     from orchestrator.quarantine.serve import serve  # the others need no server
 
     return serve(config)
+
+
+def _orchestrator(asked: argparse.Namespace, config: orchestrator.Config) -> int:
+    from orchestrator.serve import serve  # the others need no server
+
+    return serve(config)
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or not text.isascii() or not text.isprintable() or " " in text:
+        raise argparse.ArgumentTypeError("begin it with /, and quote what is no ASCII")
+    return text
+
+
+def _api(asked: argparse.Namespace, config: orchestrator.Config) -> int:
+    """What the page answers goes out as it comes; what it refuses is said on standard error."""
+    body = b"" if asked.method == "GET" else sys.stdin.buffer.read()
+    page = Page(config.socket, asked.who)
+    with page.ask(asked.method, asked.path, body, asked.type) as response:
+        if response.is_error:
+            print(words_of(response.read()), file=sys.stderr)
+            return NO_SUCH if response.status_code == HTTPStatus.NOT_FOUND else ERROR
+        for piece in response.iter_raw():
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+    return 0
+
+
+def _follow(asked: argparse.Namespace, config: orchestrator.Config) -> int:
+    for news in follow(Page(config.socket, asked.who), asked.task):
+        print(json.dumps(news) if news else "", flush=True)
+    return 0
+
+
+def _backup(asked: argparse.Namespace, config: backup.Config) -> int:
+    return _say({"made": backup.back_up(config), "host": config.host})
+
+
+def _restore(asked: argparse.Namespace, config: backup.Config) -> int:
+    content = sys.stdin.buffer.read()
+    return _say(backup.restore(config, content, backup.systemctl, force=asked.force))
 
 
 def _blocked(asked: argparse.Namespace, config: quarantine.Config) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +12,9 @@ from urllib.parse import quote
 import httpx
 
 TIMEOUT_S = 20.0
+SILENCE_S = 120.0  # of a stream, which has heartbeats
+WHO = "X-Agentfleet-Who"  # believed where only those come in who may say it
+MOST_WHO = 100
 
 
 class ServiceError(Exception):
@@ -77,6 +83,46 @@ class Gateway(_Service):
     def end(self, session: str) -> None:
         """The session is over."""
         self._ask("DELETE", f"/sessions/{session}")
+
+
+class Page:
+    """The page's door for commands: who may connect to it is its file's mode."""
+
+    def __init__(self, socket: Path, who: str) -> None:
+        self._socket = socket
+        self._client = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(socket)),
+            base_url="http://localhost",
+            timeout=httpx.Timeout(TIMEOUT_S, read=SILENCE_S),
+            trust_env=False,
+            headers={WHO: header(who)},
+        )
+
+    @contextmanager
+    def ask(self, method: str, path: str, body: bytes, kind: str) -> Iterator[httpx.Response]:
+        """The answer, still to be read: it may have no end. Raises ServiceError."""
+        headers = {"Content-Type": kind} if body else {}
+        try:
+            with self._client.stream(method, path, content=body, headers=headers) as response:
+                yield response
+        except httpx.HTTPError as error:
+            words = f"the orchestrator's page does not answer at {self._socket}: {error}"
+            raise ServiceError(f"{words}; see journalctl -u agentfleet-orchestrator") from None
+
+
+def header(text: str) -> str:
+    """The text as a header may have it: printable ASCII, no line end."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text)[:MOST_WHO].strip()
+
+
+def words_of(body: bytes) -> str:
+    """What an error of the page says: problem+json, else as it is."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace").strip()
+    found = said if isinstance(said, dict) else {}
+    return str(found.get("detail") or found.get("title") or found.get("error") or said)
 
 
 class Quarantine(_Service):

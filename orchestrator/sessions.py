@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from orchestrator.client import Gateway
 
 SESSION_S = 220.0  # an agent is stopped, its home put away, and started anew
 CONNECT_S = 10
+MOST_BYTES = 64 << 20  # of an answer
+MOST_WORDS = 4000  # of one that says no, in bytes
 
 
 class AgentError(Exception):
@@ -40,6 +45,24 @@ class Agents:
 
     def control(self, host: str, verb: str, says: str = "", timeout_s: float = 60.0) -> str:
         """What agentctl on a host answers. Raises AgentError in its words, or ssh's."""
+        return self.exchange(host, verb, says.encode(), timeout_s).decode(errors="replace")
+
+    def exchange(self, host: str, command: str, says: bytes, timeout_s: float) -> bytes:
+        """The same for bytes; `command` is a verb and its arguments, which agentctl judges.
+
+        Raises AgentError. What comes back is hostile: whoever is root there may write it.
+        """
+        run = _converse(self._ssh(host, command), says, timeout_s)
+        if run.late:
+            raise AgentError(f"{host} did not answer within {timeout_s:g} s")
+        if len(run.said) > MOST_BYTES:
+            raise AgentError(f"{host} says more than {MOST_BYTES} bytes")
+        if run.code:
+            words = run.errors.decode(errors="replace").strip()
+            raise AgentError(f"{host}: {words or f'exit code {run.code}'}")
+        return run.said
+
+    def _ssh(self, host: str, command: str) -> list[str]:
         place = self.places.get(host)
         if place is None:
             known = ", ".join(self.places) or "none"
@@ -55,18 +78,56 @@ class Agents:
         }
         settings = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
         where = ["-p", str(place["port"]), f"{self.user}@{place['address']}"]
-        command = ["ssh", "-F", "/dev/null", "-i", self.key, *settings, *where, verb]
+        return ["ssh", "-F", "/dev/null", "-i", self.key, *settings, *where, command]
+
+
+@dataclass(frozen=True)
+class _Run:
+    code: int
+    said: bytes
+    errors: bytes
+    late: bool
+
+
+def _converse(command: list[str], says: bytes, timeout_s: float) -> _Run:
+    """Run a program that may say anything, any amount of it, or nothing for ever."""
+    with tempfile.TemporaryFile() as told:
+        told.write(says)
+        told.seek(0)
         try:
-            run = subprocess.run(
-                command, input=says, capture_output=True, text=True, timeout=timeout_s, check=False
+            run = subprocess.Popen(
+                command, stdin=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
-        except subprocess.TimeoutExpired:
-            raise AgentError(f"{host} did not answer within {timeout_s:g} s") from None
         except FileNotFoundError:
             raise AgentError("there is no ssh on the orchestrator") from None
-        if run.returncode:
-            raise AgentError(f"{host}: {run.stderr.strip() or f'exit code {run.returncode}'}")
-        return run.stdout
+    words: list[bytes] = []
+    timer = threading.Timer(timeout_s, run.kill)
+    listener = threading.Thread(target=_drain, args=(run.stderr, words))
+    timer.start()
+    listener.start()
+    try:
+        said = run.stdout.read(MOST_BYTES + 1) if run.stdout else b""
+        if len(said) > MOST_BYTES:
+            run.kill()
+        code = run.wait()
+    finally:
+        late = not timer.is_alive()
+        timer.cancel()
+        run.kill()
+        listener.join()
+        run.wait()
+        for stream in filter(None, (run.stdout, run.stderr)):
+            stream.close()
+    return _Run(code, said, b"".join(words)[:MOST_WORDS], late)
+
+
+def _drain(stream: IO[bytes], words: list[bytes]) -> None:
+    """Read to the end and keep the beginning."""
+    kept = 0
+    while piece := stream.read1(MOST_WORDS) if isinstance(stream, BufferedReader) else b"":
+        if kept < MOST_WORDS:
+            words.append(piece)
+            kept += len(piece)
 
 
 def begin(gateway: Gateway, agents: Agents, host: str) -> str:

@@ -1,11 +1,13 @@
 """What the lab's Claude says: chosen by the last thing its user said, so that tests can ask for it.
 
 anything            a short answer
-say WORDS           those words
-run COMMAND         calls Bash with the command once, then says what came of it
+say WORDS           those words, to the end of their paragraph
+run COMMAND         calls Bash with the command once, then says what came of it; the command ends
+                    with its paragraph, and {code} in it is where the prompt says that code is
 list files …        the same, with `ls`
 loop                calls Bash for ever
 slow SECONDS        an answer that takes so long
+plan: …             where a form is to be filled in: a plan's steps, see plans.py
 usage=IN/OUT        anywhere: what each call is said to have used, in tokens
 """
 
@@ -15,8 +17,10 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from lab.anthropic.plans import TOOL, plan_of
 
 SLOW_PIECES = 20
 USAGE = (2000, 150)  # tokens in and out, where the prompt says nothing of it
@@ -25,10 +29,11 @@ REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer: words, or a command for the tool Bash; how long it takes, what it uses."""
+    """One answer: words, or a call of a tool; how long it takes, what it uses."""
 
     words: str = ""
-    command: str = ""
+    tool: str = ""
+    said: Mapping[str, Any] = field(default_factory=dict)  # to the tool
     seconds: float = 0
     used: tuple[int, int] = USAGE
 
@@ -71,23 +76,38 @@ def reply(request: Mapping[str, Any]) -> Reply:
     used = USAGE
     if match := re.search(r"usage=(\d+)/(\d+)", prompt):
         used = int(match[1]), int(match[2])
-    tools = any(tool.get("name") == "Bash" for tool in request.get("tools") or ())
+    offered = {tool.get("name") for tool in request.get("tools") or ()}
+    tools = "Bash" in offered
     result, first = _result(request), prompt.partition(" ")[0].lower()
     if first == "loop" and tools:
-        return Reply(command="echo again", used=used)
+        return _bash("echo again", used)
+    if TOOL in offered and result is None and (steps := plan_of(prompt)):
+        return Reply(tool=TOOL, said=steps, used=used)
     command = "ls" if prompt.lower().startswith("list files") else ""
-    command = prompt.partition(" ")[2] if first == "run" else command
+    command = _command(prompt) if first == "run" else command
     if command and tools:
         if result is None:
-            return Reply(command=command, used=used)
+            return _bash(command, used)
         return Reply(words=f"It printed: {result.strip() or 'nothing'}", used=used)
     if match := re.match(r"slow (\d+(?:\.\d+)?)", prompt):
         return Reply(words="That took its time.", seconds=float(match[1]), used=used)
     if first == "say":
-        return Reply(words=re.sub(r"\s*usage=\S+", "", prompt.partition(" ")[2]), used=used)
+        words = prompt.partition("\n\n")[0].partition(" ")[2]
+        return Reply(words=re.sub(r"\s*usage=\S+", "", words), used=used)
     return Reply(
         words="This is the lab's Claude: it understands nothing and costs nothing.", used=used
     )
+
+
+def _command(prompt: str) -> str:
+    where = re.search(r"^The code is in (\S+), at commit", prompt, re.MULTILINE)
+    command = prompt.partition("\n\n")[0].partition(" ")[2]
+    return command.replace("{code}", where[1]) if where else command
+
+
+def _bash(command: str, used: tuple[int, int]) -> Reply:
+    said = {"command": command, "description": "what the lab was told"}
+    return Reply(tool="Bash", said=said, used=used)
 
 
 def events(answer: Reply, model: str) -> Iterator[bytes]:
@@ -96,8 +116,8 @@ def events(answer: Reply, model: str) -> Iterator[bytes]:
     start = {"input_tokens": tokens, "output_tokens": 1}
     yield event("message_start", {"message": message(model, [], None, start)})
     yield event("content_block_start", {"index": 0, "content_block": _block(answer, empty=True)})
-    if answer.command:
-        text = json.dumps({"command": answer.command, "description": "what the lab was told"})
+    if answer.tool:
+        text = json.dumps(answer.said)
         yield _delta({"type": "input_json_delta", "partial_json": text})
     else:
         for piece in _pieces(answer.words, SLOW_PIECES if answer.seconds else 3):
@@ -140,15 +160,15 @@ def _delta(delta: Mapping[str, Any]) -> bytes:
 
 
 def _block(answer: Reply, *, empty: bool = False) -> dict[str, Any]:
-    if not answer.command:
+    if not answer.tool:
         return {"type": "text", "text": "" if empty else answer.words}
-    said = {} if empty else {"command": answer.command}
+    said = {} if empty else dict(answer.said)
     name = f"toolu_lab{uuid.uuid4().hex}"
-    return {"type": "tool_use", "id": name, "name": "Bash", "input": said}
+    return {"type": "tool_use", "id": name, "name": answer.tool, "input": said}
 
 
 def _reason(answer: Reply) -> str:
-    return "tool_use" if answer.command else "end_turn"
+    return "tool_use" if answer.tool else "end_turn"
 
 
 def _pieces(words: str, count: int) -> Iterator[str]:

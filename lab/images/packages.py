@@ -67,7 +67,7 @@ ARCH_PACKAGES = (
     "zstd",
 )
 # Real programs for the local pacman repository, taken from Debian's packages of the same name.
-ARCH_REPACKAGED = ("git", "ripgrep", "ccache", "jq", "busybox")
+ARCH_REPACKAGED = ("age", "git", "ripgrep", "ccache", "jq", "busybox")
 # Majors of clang that Arch has as packages of their own, clang14 and clang16, off the PATH.
 ARCH_CLANGS = (14, 16)
 

@@ -102,8 +102,15 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "quarantine: users",
         "quarantine: files",
         "quarantine: services",
+        "orchestrator: packages",
+        "orchestrator: users",
+        "orchestrator: files",
+        "orchestrator: services",
     ]
-    orchestrators = ("keys: ", "secrets: ", "artifacts: ", "gateway: ", "quarantine: ")
+    orchestrators = (
+        *("keys: ", "secrets: ", "artifacts: ", "gateway: ", "quarantine: "),
+        "orchestrator: ",
+    )
     built = ("icecream: builds", "icecream: users")
     mine = steps("arch-orchestrator")
     others = [step for step in mine if not step.startswith((*orchestrators, *built))]

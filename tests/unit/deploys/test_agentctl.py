@@ -23,6 +23,7 @@ case "$*" in
 *stop*) rm -f "$here/up" ;;
 *start*) [ ! -e "$here/broken" ] || exit 0; : >"$here/up" ;;
 *MainPID*) echo 42 ;;
+*InvocationID*) echo 0123456789abcdef0123456789abcdef ;;
 esac"""
 LAUNCHCTL = """echo "launchctl $*" >>"$log"
 case "$1" in
@@ -61,7 +62,9 @@ class Host:
         self._program("chown", 'echo "chown $*" >>"$log"')
         self._program("sleep", "exit 0")
         self._program("journalctl", "echo its last words")
+        self._program("ps", "echo 'Thu Nov 26 16:01:02 2026'")
         self.ctl = self.script(dispatch.agentctl(self.view))
+        self.script(dispatch.agent_code(self.view)).chmod(0o755)
 
     def _program(self, name: str, text: str) -> None:
         file = self.path / "bin" / name
@@ -77,6 +80,8 @@ class Host:
             (agentapi.session_dir(self.view), str(self.state)),
             (agentapi.skeleton(self.view), str(self.path / "skeleton")),
             ("/usr/sbin/chroot", f"{self.path}/bin/chroot"),
+            (f"{role.libexec_dir}/", f"{self.path}/"),
+            (dispatch.backups_dir(self.view), str(self.path / "backups")),
             ("PATH=/usr/local/bin", f"PATH={self.path}/bin:/usr/local/bin"),
         ):
             text = text.replace(old, new)
@@ -185,10 +190,11 @@ def test_an_agent_that_is_off_stays_off(host: Host) -> None:
 
 def test_status_stop_and_start(host: Host) -> None:
     host.begin()
-    said = {"service": "running", "agent": "stable", "session": "s1"}
+    run = "42-Thu-Nov-26-16-01-02-2026" if host.view.host.is_mac else "0123456789abcdef" * 2
+    said = {"service": "running", "agent": "stable", "session": "s1", "run": run}
     assert json.loads(host.verb("status").stdout) == said
     assert host.verb("stop").returncode == 0
-    said = {"service": "stopped", "agent": "silent", "session": "s1"}
+    said = {"service": "stopped", "agent": "silent", "session": "s1", "run": ""}
     assert json.loads(host.verb("status").stdout) == said
     assert host.verb("start").returncode == 0
     assert json.loads(host.verb("status").stdout)["service"] == "running"
@@ -202,11 +208,53 @@ def test_spent_asks_the_gateway_without_an_argument_that_tells(host: Host) -> No
     assert TOKEN not in host.log()
 
 
-@pytest.mark.parametrize("words", [[], ["bash"], ["new-session; reboot"], ["awake"], ["note"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *([], [""], ["bash"], ["new-session; reboot"], ["awake"], ["note"], ["status x"]),
+        *(["patch"], ["patch a"], ["patch a b c"], ["backup"], ["backups x"], ["code take a b"]),
+        ["take-code * $(reboot)"],
+    ],
+)
 def test_nothing_else_can_be_called(host: Host, words: list[str]) -> None:
     run = host.verb(*words, says=f"s1\n{TOKEN}\n")
     assert run.returncode == 64
     assert run.stderr.startswith("usage: agentctl status")
+
+
+# the orchestrator's backups
+
+
+def test_a_backup_is_roots_and_comes_back_as_it_was(host: Host) -> None:
+    assert host.verb("backups").stdout == ""
+    assert host.verb("keep-backup b-1.age 9", says="all of it").returncode == 0
+    file = host.path / "backups" / "b-1.age"
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert host.verb("backups").stdout == "b-1.age\n"
+    assert host.verb("backup b-1.age").stdout == "all of it"
+    assert host.verb("backup b-2.age").returncode == 1
+
+
+def test_the_latest_backups_stay(host: Host) -> None:
+    for number in range(dispatch.KEPT_BACKUPS + 3):
+        assert host.verb("keep-backup", f"b-{number:02}.age", "1", says="x").returncode == 0
+    kept = host.verb("backups").stdout.split()
+    assert len(kept) == dispatch.KEPT_BACKUPS
+    assert kept[0] == "b-03.age"
+
+
+@pytest.mark.parametrize("name", ["../x", ".part", "-f", "a/b", "B", "a" * 65])
+def test_what_is_no_backup_is_not_kept(host: Host, name: str) -> None:
+    run = host.verb("keep-backup", name, "1", says="x")
+    assert run.returncode == 1
+    assert not (host.path / "backups").exists()
+
+
+@pytest.mark.parametrize(("size", "came"), [("5", ""), ("5", "hal"), ("2", "hal"), ("x", "x")])
+def test_a_backup_that_was_cut_off_is_none(host: Host, size: str, came: str) -> None:
+    assert host.verb("keep-backup b-1.age 5", says="whole").returncode == 0
+    assert host.verb(f"keep-backup b-2.age {size}", says=came).returncode == 1
+    assert host.verb("backups").stdout == "b-1.age\n"
 
 
 # the launcher

@@ -18,7 +18,7 @@ import pytest
 
 from fleet.target import ROOT
 from lab.anthropic.process import LabAnthropic
-from lab.anthropic.replies import prompt_of
+from lab.anthropic.replies import prompt_of, reply
 from lab.anthropic.server import CONFIG, REQUESTS, VERSION_PATH, code_version
 from lab.place import Place
 
@@ -191,6 +191,29 @@ def test_a_command_is_run_once(api: Api, prompt: str, command: str) -> None:
     request["messages"].append({"role": "user", "content": [result]})
     with api.open("POST", "/v1/messages", request) as answer:
         assert words(json.load(answer)) == "It printed: a-file"
+
+
+def test_a_command_runs_where_the_code_is() -> None:
+    prompt = "run cd {code} && ls\n\nThe code is in /home/work/task-1, at commit 0f. Work there."
+    answer = reply(asked(prompt, tools=[{"name": "Bash"}]))
+    assert answer.said["command"] == "cd /home/work/task-1 && ls"
+
+
+def test_a_form_is_filled_with_the_steps_that_the_goal_says() -> None:
+    goal = "plan: a@rpi1: run hostname > f; b@imac<a: say so it is; c<a,b: look at it"
+    prompt = f"Split a goal.\n--- 0f the goal ---\n{goal}\n--- 0f end ---"
+    answer = reply(asked(prompt, tools=[{"name": "StructuredOutput"}]))
+    assert answer.tool == "StructuredOutput"
+    first, second, third = answer.said["steps"]
+    assert (first["key"], first["where"], first["after"]) == ("a", {"host": "rpi1"}, [])
+    assert first["prompt"] == "run hostname > f"
+    assert (second["where"], second["after"]) == ({"host": "imac"}, ["a"])
+    assert (third["where"], third["after"]) == ({}, ["a", "b"])
+
+
+@pytest.mark.parametrize("prompt", ["make it so", "plan: ", "plan: a@rpi1", "plan: a: x; : y"])
+def test_a_goal_that_says_no_steps_is_answered_in_words(prompt: str) -> None:
+    assert reply(asked(prompt, tools=[{"name": "StructuredOutput"}])).tool == ""
 
 
 def test_what_claude_code_adds_is_not_what_the_user_said() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from fleet.target import ROOT
+from orchestrator import sessions
+from orchestrator.sessions import AgentError, Agents
 from tests.unit.conftest import on_linux
 from tests.unit.orchestrator.conftest import Running, call
 
@@ -135,6 +137,42 @@ def test_a_gateway_that_is_down_is_said(run: Commands) -> None:
     assert done.returncode == 1
     assert "the gateway does not answer" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def talking(path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Agents:
+    """Agents whose ssh is a script."""
+    ssh = path / "ssh"
+    ssh.write_text(f"#!/bin/sh\n{script}\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
+    (path / "agents.json").write_text(json.dumps(AGENTS))
+    return Agents.read(path / "agents.json")
+
+
+def test_bytes_go_there_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = 'for last; do :; done; printf "%s:" "$last"; cat'
+    agents = talking(tmp_path, monkeypatch, script)
+    code = bytes(range(256)) * 4000
+    assert agents.exchange("rpi1", "take-code a b", code, 20) == b"take-code a b:" + code
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exec cat /dev/zero", "says more than"),
+        ("exec cat /dev/zero >&2", "did not answer within 2 s"),
+        ("exec sleep 60", "did not answer within 2 s"),
+        ("echo no >&2; exit 1", "rpi1: no"),
+        ("exit 3", "rpi1: exit code 3"),
+    ],
+)
+def test_a_host_that_says_anything_ends(
+    script: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents = talking(tmp_path, monkeypatch, script)
+    monkeypatch.setattr(sessions, "MOST_BYTES", 100_000)
+    with pytest.raises(AgentError, match=words):
+        agents.exchange("rpi1", "patch a b", b"x" * 200_000, 2)
 
 
 def test_the_configuration_comes_from_its_deploy_module(tmp_path: Path) -> None:
