@@ -21,8 +21,8 @@ _GREETING = "200 Use "
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 # ` NODE (IP:PORT) [PLATFORM] speed=0.00 jobs=0/8 load=0`
 _ROW = re.compile(
-    r"^ (\S+) \(([^:)]+):(\d+)\) \[([^\]]*)\]"
-    r"(?: speed=[\d.]+ jobs=(\d+)/(\d+) load=(\d+))?"
+    r"^ (\S+) \(([^:)]+):(\d{1,5})\) \[([^\]]*)\]"
+    r"(?: speed=[\d.]+ jobs=(\d{1,9})/(\d{1,9}) load=(\d{1,9}))?"
 )
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
-LINE_LIMIT = 8 << 20  # bytes; a message of an agent is one line
-EVENT_LIMIT = 16 << 20
+LINE_LIMIT = 4 << 20  # bytes; a message of an agent is one line
+EVENT_LIMIT = 8 << 20
 
 
 class OddStreamError(Exception):
-    """This is no stream of events, or one of it is longer than anybody needs."""
+    """A line or an event is longer than anybody needs."""
 
 
 @dataclass(frozen=True)
@@ -21,28 +21,30 @@ class Event:
     data: str
 
 
-async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[Event]:
-    """The events in what comes. Raises OddStreamError."""
+async def events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Event, None]:
+    """The events in what comes; comments and fields that are not needed count for nothing.
+
+    Raises OddStreamError.
+    """
     kind, data, size = "", list[str](), 0
     async for line in _lines(pieces):
-        size += len(line)
-        if size > EVENT_LIMIT:
-            raise OddStreamError("an event has no end")
         if not line:
             if data:
                 yield Event(kind or "message", "\n".join(data))
             kind, data, size = "", [], 0
             continue
+        size += len(line) + 1
+        if size > EVENT_LIMIT:
+            raise OddStreamError("an event has no end")
         name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
         if name == "event":
-            kind = value
+            kind = value.removeprefix(" ")
         elif name == "data":
-            data.append(value)
+            data.append(value.removeprefix(" "))
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The lines, without their ends: LF or CRLF, as servers write them."""
+    """The lines, without their ends: LF or CRLF, which is all that servers write."""
     waiting = bytearray()
     async for piece in pieces:
         start = len(waiting)

@@ -12,7 +12,7 @@ from orchestrator.bus import Bus
 from orchestrator.client import Gateway, Quarantine
 from orchestrator.config import Config
 from orchestrator.desk import News, UnknownError
-from orchestrator.registry.agentapi import AgentApi, Update
+from orchestrator.registry.agentapi import AgentApi, Update, new_client
 from orchestrator.registry.compiling import Compiling
 from orchestrator.registry.control import Control
 from orchestrator.registry.model import Agent, Budgets, Cluster, Stranger
@@ -124,8 +124,7 @@ class Registry(Control, Payments):
 @asynccontextmanager
 async def open_registry(config: Config, bus: Bus) -> AsyncIterator[Registry]:
     """The registry, watching. Raises AgentError when agents.json cannot be used."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(trust_env=False, limits=limits) as client:
+    async with new_client() as client:
         registry = Registry(config, client, bus.tell)
         await registry.ask_for_money()  # nobody is placed while it is unknown
         watching = asyncio.create_task(registry.run())

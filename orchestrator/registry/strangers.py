@@ -77,7 +77,9 @@ def unknown_peers(status: Any, places: Mapping[str, str]) -> list[tuple[str, str
 
 def _unknown(status: Any, places: Mapping[str, str]) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - JSON
     peers = status.get("Peer") if isinstance(status, dict) else None
-    for peer in (peers or {}).values():
+    for peer in peers.values() if isinstance(peers, dict) else ():
+        if not isinstance(peer, dict) or not peer.get("Online"):
+            continue
         addresses = [str(one) for one in peer.get("TailscaleIPs") or ()]
-        if peer.get("Online") and addresses and not any(one in places for one in addresses):
+        if addresses and not any(one in places for one in addresses):
             yield addresses[0], str(peer.get("HostName") or peer.get("DNSName") or addresses[0])

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,8 @@ from orchestrator.registry.agentapi import (
     AgentApiError,
     AgentFault,
     MessageUpdate,
+    OddError,
+    SilentError,
     StatusChange,
     Update,
 )
@@ -90,7 +92,9 @@ class Watcher:
         except AgentApiError as error:
             self._failures += 1
             if self._failures >= FAILURES and not self._seen.silent_since:
-                self._see(silent_since=time.time(), trouble=str(error))
+                refused = isinstance(error, SilentError) and error.refused
+                awake = refused or isinstance(error, OddError)
+                self._see(silent_since=time.time(), trouble=str(error), awake=awake)
         else:
             self._answers(status)
 
@@ -100,8 +104,9 @@ class Watcher:
         while True:
             began = time.monotonic()
             with suppress(AgentApiError):
-                async for update in self.api.updates():
-                    self._hear(update)
+                async with aclosing(self.api.updates()) as updates:
+                    async for update in updates:
+                        self._hear(update)
             if time.monotonic() - began > BACKOFF_S[1]:
                 pause = BACKOFF_S[0]
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter

@@ -8,19 +8,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 
 from orchestrator.client import GatewayError
 from orchestrator.quarantine.console import Member
 from orchestrator.registry import strangers
+from orchestrator.registry.agentapi import new_client
 from orchestrator.registry.compiling import describe
 from orchestrator.registry.control import Control, Run
 from orchestrator.registry.money import Purses, read
 from orchestrator.registry.strangers import Strangers, unknown_peers
 from orchestrator.registry.tailnet import TailnetError, ask
 from orchestrator.sessions import AgentError
-from tests.unit.orchestrator.simulated import SimulatedAgent, serving
+from tests.unit.orchestrator.simulated import SimulatedAgent, served
 
 TOLD = {
     "fleet": {"spent": 1.5, "cap": 100.0},
@@ -132,6 +132,7 @@ STATUS = {
         "c": {"TailscaleIPs": ["127.0.0.3"], "HostName": "quiet", "Online": True},
         "d": {"TailscaleIPs": ["127.0.0.4"], "HostName": "off", "Online": False},
         "e": {"TailscaleIPs": None, "Online": True},
+        "f": "no object",
     }
 }
 
@@ -141,7 +142,9 @@ def test_peers_that_are_no_hosts_are_known_by_address() -> None:
         ("127.0.0.1", "<script>" * 50),
         ("127.0.0.3", "quiet"),
     ]
-    assert unknown_peers({"Peer": None}, {}) == unknown_peers([], {}) == []
+    odd: tuple[Any, ...] = ({"Peer": None}, {"Peer": ["x"]}, [], None)
+    for one in odd:
+        assert unknown_peers(one, {}) == []
 
 
 def test_who_answers_like_an_agentapi_is_a_stranger(
@@ -154,15 +157,15 @@ def test_who_answers_like_an_agentapi_is_a_stranger(
     )
 
     async def look() -> None:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        agent = SimulatedAgent()
+        async with served(agent), new_client() as client:
+            monkeypatch.setattr(strangers, "PORT", int(agent.url.rpartition(":")[2]))
             found = Strangers(config, client, lambda: told.append(1))  # type: ignore[arg-type]
             await found.look()
             await found.look()
             assert [(one.address, len(one.name)) for one in found.found] == [("127.0.0.1", 100)]
 
-    with serving([SimulatedAgent()]) as (url,):
-        monkeypatch.setattr(strangers, "PORT", int(url.rpartition(":")[2]))
-        asyncio.run(look())
+    asyncio.run(look())
     assert len(told) == 1
 
 

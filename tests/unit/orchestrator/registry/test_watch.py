@@ -1,154 +1,97 @@
-"""Watching agents: their state is true, told when it changes, and nobody breaks the watcher."""
+"""How agents are seen, while they work, crash, fall silent and say odd things."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-import httpx
-import pytest
-from starlette.responses import PlainTextResponse
+from starlette.responses import Response
 
 from orchestrator.desk import News
-from orchestrator.registry import agentapi, watch
-from orchestrator.registry.agentapi import MessageUpdate, Update
+from orchestrator.registry.agentapi import StatusChange, new_client
 from orchestrator.registry.model import AgentHost, Condition, Money
 from orchestrator.registry.watch import Watcher
-from tests.unit.orchestrator.simulated import SimulatedAgent, serving, until
+from tests.unit.orchestrator.simulated import SimulatedAgent, served, until
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "BACKOFF_S", (0.02, 0.05))
-    monkeypatch.setattr(agentapi, "STATUS_S", 0.3)
-    monkeypatch.setattr(agentapi, "STREAM_S", 0.3)
-
-
-class Watched:
-    """A simulated agent and its watcher."""
-
-    def __init__(self, agent: SimulatedAgent, watcher: Watcher, news: list[News]) -> None:
-        self.agent, self.watcher, self.news = agent, watcher, news
-
-    async def becomes(self, wanted: Condition) -> None:
-        await until(lambda: self.watcher.agent.condition is wanted)
-
-
-@asynccontextmanager
-async def watching(money: Callable[[], Money] = Money, power: str = "always-on",
-                   off: bool = False) -> AsyncIterator[Watched]:  # fmt: skip
-    agent, news = SimulatedAgent(), list[News]()
-    with serving([agent]) as (url,):
-        async with httpx.AsyncClient(trust_env=False) as client:
-            host = AgentHost("pi", "pi", "debian", "aarch64", power, url, True, True)
-            watcher = Watcher(host, client, news.append, money, off=off, poll_s=0.03)
-            running = asyncio.create_task(watcher.run())
-            try:
-                yield Watched(agent, watcher, news)
-            finally:
-                running.cancel()
-                with suppress(asyncio.CancelledError):
-                    await running
-
-
-def watched(what: Callable[[Watched], Awaitable[None]], **more: object) -> None:
+def watched(
+    what: Callable[[SimulatedAgent, Watcher, list[News]], Coroutine[Any, Any, None]],
+    power: str = "always-on",
+    money: Money | None = None,
+) -> None:
     async def run() -> None:
-        async with watching(**more) as it:  # type: ignore[arg-type]  # as above
-            await what(it)
+        agent, told = SimulatedAgent(), list[News]()
+        async with served(agent), new_client() as client:
+            host = AgentHost("rpi1", "pi", "debian", "aarch64", power, agent.url, True, True)
+            watcher = Watcher(host, client, told.append, lambda: money or Money(), poll_s=0.05)
+            running = asyncio.create_task(watcher.run())
+            await until(lambda: watcher.agent.condition is not Condition.UNKNOWN)
+            await what(agent, watcher, told)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(run())
 
 
-def test_it_is_told_once_for_each_change() -> None:
-    async def what(it: Watched) -> None:
-        await it.becomes(Condition.IDLE)
-        since, told = it.watcher.agent.since, len(it.news)
+def test_it_works_and_is_idle_again_and_nothing_is_told_twice() -> None:
+    async def run(agent: SimulatedAgent, watcher: Watcher, told: list[News]) -> None:
+        await watcher.api.say("slow 10")
+        await until(lambda: watcher.agent.condition is Condition.WORKING)
+        await until(lambda: watcher.agent.condition is Condition.IDLE)
+        count = len(told)
         await asyncio.sleep(0.3)
-        assert it.agent.asked > 2
-        assert (it.watcher.agent.since, len(it.news)) == (since, told), "nothing has changed"
-        await it.watcher.api.say("hang")
-        await it.becomes(Condition.WORKING)
-        assert it.watcher.agent.since > since
-        assert set(it.news) == {News("agents", "pi")}
-        await it.watcher.api.press("\x1b")
-        await it.becomes(Condition.IDLE)
+        assert len(told) == count
+        assert set(told) == {News("agents", "rpi1")}
 
-    watched(what)
+    watched(run)
 
 
-@pytest.mark.parametrize(
-    ("power", "expected"),
-    [("always-on", Condition.UNREACHABLE), ("sleeps", Condition.ASLEEP)],
-)
-def test_silence_comes_and_goes(power: str, expected: Condition) -> None:
-    async def what(it: Watched) -> None:
-        await it.becomes(Condition.IDLE)
-        it.agent.silent = True
-        await it.becomes(expected)
-        assert it.watcher.agent.said
-        it.agent.silent = False
-        await it.becomes(Condition.IDLE)
+def test_a_dialog_and_a_login_need_somebody() -> None:
+    async def run(agent: SimulatedAgent, watcher: Watcher, told: list[News]) -> None:
+        await watcher.api.say("dialog")
+        await until(lambda: watcher.agent.condition is Condition.STUCK)
+        agent.restart()
+        await until(lambda: watcher.agent.condition is Condition.IDLE)
+        await watcher.api.say("login")
+        await until(lambda: watcher.agent.condition is Condition.LOGGED_OUT)
 
-    watched(what, power=power)
+    watched(run)
 
 
-def test_dialogs_and_budgets_are_seen() -> None:
-    purse = [Money()]
+def test_who_does_not_listen_is_unreachable_and_comes_back() -> None:
+    async def run(agent: SimulatedAgent, watcher: Watcher, told: list[News]) -> None:
+        await agent.down()
+        await until(lambda: watcher.agent.condition is Condition.UNREACHABLE)
+        await agent.up()
+        await until(lambda: watcher.agent.condition is Condition.IDLE)
 
-    async def what(it: Watched) -> None:
-        await it.becomes(Condition.IDLE)
-        await it.watcher.api.say("dialog")
-        await it.becomes(Condition.STUCK)
-        await it.watcher.api.say("say all is well")
-        await it.becomes(Condition.IDLE)
-        purse[0] = Money(refused="budget: spent")
-        it.watcher.refresh()
-        assert it.watcher.agent.condition is Condition.OVER_BUDGET
-
-    watched(what, money=lambda: purse[0])
+    watched(run, power="sleeps")  # a host that refuses a connection does not sleep
 
 
-def test_what_is_off_is_not_asked() -> None:
-    async def what(it: Watched) -> None:
-        await asyncio.sleep(0.1)
-        assert it.watcher.agent.condition is Condition.OFF
-        assert it.agent.asked == 0
+def test_odd_answers_are_no_work() -> None:
+    async def run(agent: SimulatedAgent, watcher: Watcher, told: list[News]) -> None:
+        agent.odd = lambda: Response(b"\xff" * 1000)
+        await until(lambda: watcher.agent.condition is Condition.UNREACHABLE)
+        assert "200" in watcher.agent.said
 
-    watched(what, off=True)
-
-
-def test_nonsense_breaks_nothing() -> None:
-    async def what(it: Watched) -> None:
-        await it.becomes(Condition.IDLE)
-        it.agent.odd = PlainTextResponse("event: status_change\ndata: [\n\n")
-        await it.becomes(Condition.UNREACHABLE)
-        it.agent.odd = None
-        await it.becomes(Condition.IDLE)
-
-    watched(what)
+    watched(run)
 
 
-def test_listeners_hear_live_and_slow_ones_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "ROOM", 20)
+def test_without_money_it_is_over_budget() -> None:
+    async def run(agent: SimulatedAgent, watcher: Watcher, told: list[News]) -> None:
+        assert watcher.agent.condition is Condition.OVER_BUDGET
+        assert watcher.agent.said == "spent"
 
-    async def what(it: Watched) -> None:
-        await it.becomes(Condition.IDLE)
-        heard: list[Update] = []
-        async with it.watcher.subscribe() as quick, it.watcher.subscribe() as slow:
+    watched(run, money=Money(refused="spent"))
 
-            async def listen() -> None:
-                async for update in quick:
-                    heard.append(update)
 
-            listening = asyncio.create_task(listen())
-            await it.watcher.api.say("slow 40")
-            await it.becomes(Condition.WORKING)
-            await it.becomes(Condition.IDLE)
-            listening.cancel()
-            assert sum(isinstance(one, MessageUpdate) for one in heard) > 20
-            left = [update async for update in slow]
-            assert len(left) < 20, "it was cut off, and asks for what it missed"
-        assert not it.watcher._listeners
+def test_a_listener_hears_it_live() -> None:
+    async def run(agent: SimulatedAgent, watcher: Watcher, told: list[News]) -> None:
+        async with watcher.subscribe() as updates:
+            await watcher.api.say("say hello")
+            async for update in updates:
+                if update == StatusChange("running"):
+                    return
 
-    watched(what)
+    watched(run)
