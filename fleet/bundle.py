@@ -20,10 +20,12 @@ from fleet.problems import FleetError
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "orchestrator"
-REQUIRED = ("httpx", "starlette", "uvicorn")  # what the package imports
+REQUIRED = ("httpx", "jinja2", "starlette", "uvicorn")  # what the package imports
 _MAIN = "import sys\nfrom orchestrator.cli import main\nsys.exit(main())\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time that a zip archive can state
 _NATIVE = (".so", ".pyd", ".dylib")
+# What only makes a package faster, which does without: its compiled modules, and their sources.
+_DISPENSABLE = ("markupsafe/_speedups.",)
 _FIX = "install the packages of requirements.lock anew: make clean venv"
 
 
@@ -91,6 +93,8 @@ def _files(name: str) -> Iterator[tuple[str, bytes]]:
     for file in _distribution(name).files or ():
         where = file.as_posix()
         if where.startswith(("..", "/")) or ".dist-info/" in where or "__pycache__" in where:
+            continue
+        if where.startswith(_DISPENSABLE):
             continue
         if where.endswith(_NATIVE):
             fix = "the orchestrator's bundle is for every machine: use a version without it"
