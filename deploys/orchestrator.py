@@ -35,10 +35,8 @@ def resources(view: HostView) -> Resources:
     return Resources(
         packages=(gateway.PYTHON,),
         users=(account,),
-        directories=(
-            Directory(account.home, mode="0750", owner=account.name, group=account.name),
-            Directory(state_dir(view), mode="0700", owner=account.name, group=account.name),
-        ),
+        # Its home is made with its key, see deploys/keys.py.
+        directories=(Directory(state_dir(view), "0700", account.name, account.name),),
         files=(config, *files),
         services=(running,),
         remarks=_remarks(view),

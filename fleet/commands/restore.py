@@ -54,7 +54,7 @@ def restore(
     \b
     fleet restore --list
     fleet restore                      the newest one; asks
-    fleet restore --from rpi2 --backup orchestrator-20261126-034000.tar.gz.age --yes
+    fleet restore --from berry --backup orchestrator-20260101-034000.tar.gz.age --yes
     """
     target = session.target()
     keeper = _keeper(target, source)
