@@ -36,7 +36,7 @@ def resources(view: HostView) -> Resources:
         packages=(gateway.PYTHON,),
         users=(account,),
         directories=(
-            Directory(account.home, mode="0750", owner=account.name, group=account.name),
+            # Below the account's home, which `keys` makes.
             Directory(state_dir(view), mode="0700", owner=account.name, group=account.name),
         ),
         files=(config, *files),
