@@ -293,7 +293,7 @@ def test_backups_go_to_a_second_host_that_the_orchestrator_reaches(
     name, _, off = host.partition(",")
     pairs = [("name: small", f"name: small\nbackup: {name}")]
     if off:
-        pairs.append(("role: pi", "role: pi\n    agent: {enabled: false}"))
+        pairs.append(("{role: pi,", "{role: pi, agent: {enabled: false},"))
     found = problems(*pairs)
     assert [one.key for one in found] == (["backup"] if words else [])
     assert all(words in one.fault for one in found)
