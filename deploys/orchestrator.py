@@ -35,8 +35,10 @@ def resources(view: HostView) -> Resources:
     return Resources(
         packages=(gateway.PYTHON,),
         users=(account,),
-        # Its home is made with its key, see deploys/keys.py.
-        directories=(Directory(state_dir(view), "0700", account.name, account.name),),
+        directories=(
+            # Below the account's home, which `keys` makes.
+            Directory(state_dir(view), mode="0700", owner=account.name, group=account.name),
+        ),
         files=(config, *files),
         services=(running,),
         remarks=_remarks(view),

@@ -45,7 +45,7 @@ def restore(
     force: bool,
     yes: bool,
 ) -> int:
-    """Put the newest backup in place: the orchestrator's tasks, what was spent, who was reported.
+    """Bring the newest backup back: the orchestrator's tasks, what was spent, who was reported.
 
     On an orchestrator that is new, run `pyinfra inventory.py deploy.py` first. Backups are
     encrypted for the operators; this decrypts them here, with your private key, which stays here.
@@ -54,7 +54,7 @@ def restore(
     \b
     fleet restore --list
     fleet restore                      the newest one; asks
-    fleet restore --from berry --backup orchestrator-20260101-034000.tar.gz.age --yes
+    fleet restore --from berry --backup orchestrator-20261126-034000.tar.gz.age --yes
     """
     target = session.target()
     keeper = _keeper(target, source)

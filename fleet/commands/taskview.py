@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from fleet.problems import printable
 MICROS = 1_000_000  # of the API's amounts in a dollar
 DONE, FAILED, SLEEPS = 0, 1, 3  # exit codes
 OPEN = ("queued", "reserved", "running")
+_UNSETTLED = 3  # lines at the end of a screen that an agent at work draws anew
 STYLES = {"done": "green", "failed": "red", "lost": "bold red", "running": "cyan"}
 
 
@@ -74,29 +76,59 @@ def code_of(task: dict[str, Any]) -> int:
 
 
 class Watched:
-    """Prints what happens to a task as it comes; `task` is how it was last."""
+    """Prints what happens to a task as it comes; `task` is how it was last.
+
+    What an agent says is a screen that grows and is drawn anew, with a last line that says how long
+    it has worked. So a line is printed once another has followed it, and nothing twice.
+    """
 
     def __init__(self) -> None:
         self.task: dict[str, Any] = {}
-        self._said: dict[tuple[object, object], str] = {}
+        self._said: dict[tuple[object, object], list[str]] = {}
+        self._last: tuple[object, object] = (None, None)
+        self._waits: list[str] = []  # lines of the last message that may still change
 
     def heard(self, news: dict[str, Any]) -> None:
         """Print what is new."""
-        if task := news.get("task"):
-            before, self.task = self.task, task
-            if headline(task) != headline(before):
-                click.echo(headline(task), err=True)
+        if message := news.get("message"):
+            self._speak(message, (news.get("attempt"), message.get("number")))
         if event := news.get("event"):
             click.echo(printable(f"  {event.get('kind')}: {event.get('text')}"), err=True)
-        if message := news.get("message"):
-            self._speak(message, news.get("attempt"))
+        if task := news.get("task"):
+            before, self.task = self.task, task
+            if task.get("state") not in OPEN:
+                self._finish()
+            if headline(task) != headline(before):
+                click.echo(headline(task), err=True)
 
-    def _speak(self, message: dict[str, Any], attempt: object) -> None:
-        """What an agent says grows in place: what is new of it, or all where it was rewritten."""
-        key = (attempt, message.get("number"))
-        before, now = self._said.get(key, ""), str(message.get("content", ""))
-        self._said[key] = now
-        fresh = now[len(before) :].removeprefix("\n") if now.startswith(before) else now
+    def _speak(self, message: dict[str, Any], key: tuple[object, object]) -> None:
+        if key != self._last:
+            self._finish()
+            self._last = key
         mark = "> " if message.get("role") == "user" else ""
-        for line in lines(fresh.rstrip("\n")) if fresh.strip() else ():
-            click.echo(f"{mark}{line}")
+        now = [f"{mark}{line}" for line in lines(str(message.get("content", "")).rstrip("\n"))]
+        kept, self._waits = now[:-_UNSETTLED], now[-_UNSETTLED:]
+        self._print(kept)
+
+    def _finish(self) -> None:
+        """Nothing follows on what was said last."""
+        waits, self._waits = self._waits, []
+        self._print(waits)
+
+    def _print(self, found: list[str]) -> None:
+        known = self._said.setdefault(self._last, [])
+        for line in _new(known, found):
+            click.echo(line)
+            known.append(line)
+
+
+def _new(known: list[str], found: list[str]) -> list[str]:
+    """The lines that are not known yet, each as often as it is there."""
+    left = Counter(known)
+    fresh = []
+    for line in found:
+        if left[line]:
+            left[line] -= 1
+        else:
+            fresh.append(line)
+    return fresh

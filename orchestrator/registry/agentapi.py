@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ REASON_LIMIT = 500
 NUMBER_LIMIT = 1 << 53
 NOT_READY = "waiting for user input"  # in errors[] of the 500 that means: it works on something
 STATES = ("stable", "running")
+# A terminal of a thousand lines, of which an agent fills the first and, at work, the last.
+_EMPTY_SCREEN = re.compile(r"\n(?:[ \t\r]*\n){3,}")
 # What a decompressor makes of an answer has no limit.
 _HEADERS = {"accept-encoding": "identity"}
 _NOTHING_SENT = (
@@ -258,7 +261,8 @@ def _message(said: object, text: str) -> Message | None:
         return None
     if role not in ("user", "agent") or not isinstance(content, str):
         return None
-    return Message(number, str(role), _clean(content[-TEXT_LIMIT:]), _moment(said.get("time")))
+    text = _EMPTY_SCREEN.sub("\n\n", _clean(content[-TEXT_LIMIT:]))
+    return Message(number, str(role), text, _moment(said.get("time")))
 
 
 def _moment(said: object) -> float:

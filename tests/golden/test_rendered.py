@@ -210,9 +210,8 @@ UNITS = _every(".service")
 @pytest.mark.parametrize(("name", "file"), UNITS, ids=_ids(UNITS))
 def test_units_say_what_they_mean(name: str, file: File) -> None:
     sections = _unit(file.content.decode())
-    # What a timer starts is not installed by itself.
-    timed = ("Type", "oneshot") in sections["Service"]
-    assert list(sections) == ["Unit", "Service", *([] if timed else ["Install"])]
+    runs_once = ("Type", "oneshot") in sections["Service"]  # its timer is installed instead
+    assert list(sections) == ["Unit", "Service", *([] if runs_once else ["Install"])]
     for section, lines in sections.items():
         counts = Counter(key for key, _ in lines)
         repeated = {key for key, count in counts.items() if count > 1} - UNIT_MAY_REPEAT

@@ -134,8 +134,8 @@ hosts:
         str(caught.value)
         == """\
 fleet.yaml:3: shh: unknown key
-    did you mean "ssh"? known: version, name, scheduler, relays, toolchain, ssh, budgets, \
-daily_budgets, anthropic_url, operators, secrets, hosts
+    did you mean "ssh"? known: version, name, scheduler, relays, backup, toolchain, ssh, \
+budgets, daily_budgets, anthropic_url, operators, secrets, hosts
 fleet.yaml:4: ssh.port: 99999 is out of range
     write at most 65535
 fleet.yaml:5: budgets.orchestrator: -20 is out of range

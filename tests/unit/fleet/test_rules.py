@@ -276,3 +276,24 @@ def test_no_hosts(problems: Problems) -> None:
     for hosts in ("hosts: {}\n_:", "hosts:\n_:", "hosts: []\n_:"):
         found = {p.key: p.fault for p in problems(("hosts:", hosts))}
         assert "hosts" in found, hosts
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("bery", "no host is called"),
+        ("boss", "is the orchestrator itself"),
+        ("berry, agent off", "the orchestrator cannot come to berry"),
+        ("berry", ""),
+    ],
+)
+def test_backups_go_to_a_second_host_that_the_orchestrator_reaches(
+    problems: Problems, host: str, words: str
+) -> None:
+    name, _, off = host.partition(",")
+    pairs = [("name: small", f"name: small\nbackup: {name}")]
+    if off:
+        pairs.append(("{role: pi,", "{role: pi, agent: {enabled: false},"))
+    found = problems(*pairs)
+    assert [one.key for one in found] == (["backup"] if words else [])
+    assert all(words in one.fault for one in found)

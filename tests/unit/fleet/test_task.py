@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fleet import cli, orchestrator
+from fleet.commands.taskview import Watched
 from fleet.ssh import UNREACHABLE, Answer
 from fleet.target import ROOT
 from tests.golden import views
@@ -269,3 +270,12 @@ def test_the_page_is_asked_as_its_own_account() -> None:
     command = orchestrator._command(view, ("api", "--who", "x y", "GET", "/a"))
     assert command.startswith("sudo -n -u agentfleet-orchestrator -- /usr/bin/python3 -IB ")
     assert command.endswith("api --config /etc/agentfleet/orchestrator.json --who 'x y' GET /a")
+
+
+def test_a_screen_that_is_drawn_anew_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    watched = Watched()
+    screens = ("one\n\n* 0 s\n\n", "one\ntwo\n\n* 1 s", "one\n2\nthree\n\ndone in 2 s")
+    for screen in screens:
+        watched.heard({"message": {"number": 1, "role": "agent", "content": screen}, "attempt": 1})
+    watched.heard({"task": {"id": 7, "state": "done"}})
+    assert capsys.readouterr().out.split() == ["one", "2", "three", "done", "in", "2", "s"]

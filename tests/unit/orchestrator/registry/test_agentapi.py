@@ -375,3 +375,12 @@ def test_the_simulation_has_the_shapes_of_the_api() -> None:
         assert json.loads(wrong.content)["errors"]
 
     with_agent(run)
+
+
+def test_an_empty_screen_is_no_answer() -> None:
+    """Claude Code draws its last line at the foot of a terminal of a thousand lines."""
+    drawn = agentapi._message(
+        {"id": 1, "role": "agent", "message": "a\n\nb\n" + " \n" * 900 + "working"}, "message"
+    )
+    assert drawn
+    assert drawn.content == "a\n\nb\n\nworking"
