@@ -21,7 +21,15 @@ from fleet.problems import FleetError
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "orchestrator"
 # What the package imports.
-REQUIRED = ("fastjsonschema", "httpx", "jinja2", "prometheus-client", "starlette", "uvicorn")
+REQUIRED = (
+    "fastjsonschema",
+    "httpx",
+    "jinja2",
+    "prometheus-client",
+    "python-multipart",
+    "starlette",
+    "uvicorn",
+)
 _MAIN = "import sys\nfrom orchestrator.cli import main\nsys.exit(main())\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time that a zip archive can state
 _NATIVE = (".so", ".pyd", ".dylib")

@@ -13,8 +13,9 @@ from lab.pins import artifacts
 from lab.place import Place, find_place
 from lab.remote import USER, public_key
 from lab.spec import lab_hosts
+from lab.tailnet.nodes import LOGIN
 
-NOBODY = Operator(name="lab", login="lab@example.com", ssh_keys=("",))  # where the fleet names none
+NOBODY = Operator(name="lab", login=LOGIN, ssh_keys=("",))  # where the fleet names none
 PAYING = ("anthropic_api_key", "claude_subscription_token")  # never a real one in a lab, but for
 OWN_SECRETS = "FLEET_LAB_OWN_SECRETS"  # environment: those of the fleet file, which a test states
 
@@ -69,12 +70,16 @@ def overlay(fleet: Fleet, lab_name: str | None = None) -> Overlay:
 
 
 def _operators(fleet: Fleet, place: Place) -> list[Operator]:
-    """The operators, with keys of the lab: the first one's is the key that opens every host."""
+    """The operators, with keys of the lab: the first one's is the key that opens every host.
+
+    The first is also who owns the lab's devices in its tailnet, whatever his login is outside.
+    """
     if not place.key.exists():
         return []
     people = fleet.operators or (NOBODY,)
     keys = [place.key, *(place.operator_key(one.name) for one in people[1:])]
-    return [
+    played = [
         one.model_copy(update={"ssh_keys": (public_key(key, one.name),)})
         for one, key in zip(people, keys, strict=True)
     ]
+    return [played[0].model_copy(update={"login": LOGIN}), *played[1:]]

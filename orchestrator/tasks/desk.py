@@ -227,10 +227,7 @@ class WorkDesk:
 
     async def keep(self, name: str, content: bytes) -> Attachment:
         """See Desk."""
-        if not name or len(name) > NAME_LENGTH or "/" in name or not name.isprintable():
-            raise RefusedError("a file has a name without slashes and control characters")
-        if name in {".", ".."}:
-            raise RefusedError("that is no file's name")
+        _require_name(name)
         with _refusals():
             return await self._work.ask(lambda store: store.records.keep(name, content))
 
@@ -240,6 +237,8 @@ class WorkDesk:
             raise RefusedError(f"a prompt has 1 to {PROMPT_LENGTH} characters")
         if draft.cap is not None and draft.cap <= 0:
             raise RefusedError("a task may spend more than nothing")
+        for file in draft.attachments:
+            _require_name(file.name)
         choice = self.choose(draft.wish, draft.cap)
         if choice.hopeless:
             raise RefusedError(choice.why)
@@ -320,6 +319,14 @@ class WorkDesk:
     def news(self) -> AbstractAsyncContextManager[AsyncIterator[News]]:
         """See Desk."""
         return self._bus.listen()
+
+
+def _require_name(name: str) -> None:
+    """A file's name, which becomes one at an agent's host. Raises RefusedError."""
+    if not name or len(name) > NAME_LENGTH or "/" in name or not name.isprintable():
+        raise RefusedError("a file has a name without slashes and control characters")
+    if name in {".", ".."}:
+        raise RefusedError("that is no file's name")
 
 
 @contextmanager

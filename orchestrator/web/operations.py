@@ -72,7 +72,7 @@ async def new_session(call: Call) -> object:
 
 
 async def kill(call: Call) -> object:
-    """Take the money away from these agents at once; without any, from all."""
+    """Take the money away from these agents at once, or from all."""
     hit = await call.desk.kill(call.body.get("hosts", []), call.by)
     await call.note("kill", ", ".join(hit))
     return {"killed": hit}

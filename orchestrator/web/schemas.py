@@ -72,7 +72,12 @@ WANTED = _object(wish=WISH, cap=_MONEY)
 GOAL = _object(("goal",), goal=_text(200_000, 1), at_once={"type": "boolean"})
 STEP = _object(("prompt",), prompt=_text(200_000, 1), wish=WISH, after=_list(_NUMBER, 100))
 SAID = _object(("text",), text=_text(200_000, 1), raw={"type": "boolean"})
-HOSTS = _object(hosts=_list(_text(63, 1), 200))
+HOSTS = {  # never all by a slip
+    "oneOf": [
+        _object(("hosts",), hosts=_list(_text(63, 1), 200) | {"minItems": 1}),
+        _object(("all",), all={"const": True}),
+    ]
+}
 
 PURSE = _given(spent=_MONEY, cap={"type": ["integer", "null"]})
 MONEY = _given(

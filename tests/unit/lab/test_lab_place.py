@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleet.lock import FleetLock, LockedHost, LockedTailnet, write_fleet_lock
-from fleet.model import load_fleet
+from fleet.model import Operator, load_fleet
 from fleet.target import ROOT
 from lab import place as place_module
 from lab.errors import LabError, UsageError
@@ -15,8 +15,9 @@ from lab.hosts import hosts_file
 from lab.overlay import overlay
 from lab.paths import lab_name
 from lab.place import DEFAULT_NUMBER, Place, find_place, remember
-from lab.remote import known_names
+from lab.remote import known_names, public_key
 from lab.spec import LabHost, lab_hosts
+from lab.tailnet.nodes import LOGIN
 
 PI = LabHost("berry", "raspios", 3, 22, "raspios")
 WINDOW = LabHost("window", "wsl", 4, 2222, "debian")
@@ -113,3 +114,18 @@ def test_the_overlay_changes_the_connection_and_nothing_else(tmp_path: Path) -> 
         assert after.ssh.key == str(state / "id_ed25519")
         same = {"addresses": before.addresses, "ssh": before.ssh}
         assert after.model_copy(update=same) == before
+
+
+def test_the_first_operator_owns_the_labs_devices(tmp_path: Path) -> None:
+    state = tmp_path / "demo"
+    for key in (state / "id_ed25519", state / "operators" / "bob"):
+        public_key(key, key.name)
+    real = load_fleet(ROOT / "fleet.yaml")
+    (nobody,) = overlay(real, "demo").fleet.operators
+    assert (nobody.name, nobody.login) == ("lab", LOGIN)
+    people = tuple(
+        Operator(name=name, login=f"{name}@example.org", ssh_keys=("",))
+        for name in ("alice", "bob")
+    )
+    played = overlay(real.model_copy(update={"operators": people}), "demo").fleet.operators
+    assert [(one.name, one.login) for one in played] == [("alice", LOGIN), ("bob", people[1].login)]

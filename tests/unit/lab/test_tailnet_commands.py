@@ -219,6 +219,14 @@ def test_whois(it: Lab, who: str) -> None:
     assert "  Tags:          tag:pi" in it.run("mac", "whois", "100.64.77.100").out
 
 
+def test_anybody_on_a_host_may_ask_who_somebody_is(it: Lab) -> None:
+    it.join("pi")
+    it.join("mac")
+    said = it.run("pi", "whois", "--json", "100.64.77.101:50000", root=False)
+    assert json.loads("\n".join(said.out))["UserProfile"]["LoginName"] == LOGIN
+    assert it.run("pi", "down", root=False).code == 1, "and change nothing"
+
+
 def test_serve_is_remembered(it: Lab) -> None:
     it.join("pi")
     assert it.run("pi", "serve", "status").out == ["No serve config"]

@@ -171,6 +171,9 @@ def test_a_file_has_a_name(office: Opened, name: str) -> None:
         async with office() as now:
             with pytest.raises(RefusedError):
                 await now.desk.keep(name, b"")
+            kept = await now.desk.keep("a", b"A")
+            with pytest.raises(RefusedError):
+                await now.desk.send(Draft("x", attachments=(replace(kept, name=name),)), "alice")
 
     asyncio.run(run())
 

@@ -122,6 +122,9 @@ def test_what_may_be_asked_may_be_read(alice: Client) -> None:
         ("POST", "/api/v1/tasks", {"json": []}, 422),
         ("DELETE", "/api/v1/tasks", {}, 405),
         ("POST", "/api/v1/files", {"content": b"x"}, 422),
+        ("POST", "/api/v1/kill", {"json": {}}, 422),
+        ("POST", "/api/v1/kill", {"json": {"hosts": []}}, 422),
+        ("POST", "/api/v1/kill", {"json": {"all": False}}, 422),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(
