@@ -14,8 +14,9 @@ from typing import Any
 from fleet.kinds import GROUP_NAMES, MAC_ROLES, OS_ARCH, ROLE_ARCH, ROLE_OS, Os, Power, Role
 from fleet.problems import Problem, show, suggest
 from fleet.roles import known_capabilities, reserved_cores
-from fleet.schema import HOST_NAME, FleetFile, HostEntry, ToolchainEntry
+from fleet.schema import FleetFile, HostEntry, ToolchainEntry
 from fleet.secrets import KNOWN
+from fleet.words import HOST_NAME
 from fleet.yamlfile import Document, Key
 
 Rule = Callable[[Document, FleetFile], Iterator[Problem]]
