@@ -24,8 +24,8 @@ from fleet.resources import (
     Service,
     User,
 )
-from fleet.schema import TAILNET_IPV4
 from fleet.view import HostView
+from fleet.words import TAILNET_IPV4
 
 ANCHOR = "com.apple/agentfleet"  # Apple's own main rules evaluate every anchor below com.apple
 WATCH_S = 10  # between two looks of the watcher: rules that vanish are back within that time

@@ -13,8 +13,8 @@ from fleet.cache import cache_dir
 from fleet.lock import LockedHost, read_fleet_lock, write_fleet_lock
 from fleet.model import Host
 from fleet.problems import FleetError
-from fleet.schema import is_public_key
 from fleet.target import Target
+from fleet.words import is_public_key
 
 PREFERRED = ("ssh-ed25519", "ecdsa-", "ssh-rsa")  # how their types begin
 _ASKED = "ed25519,ecdsa,rsa"  # the same in ssh-keyscan's words

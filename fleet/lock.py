@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from fleet.environments import Compiler, Environment, Sha256
 from fleet.parse import parse, wrong
 from fleet.problems import FleetError, Problem, show, suggest
-from fleet.schema import is_public_key, tailnet_address
+from fleet.words import is_public_key, tailnet_address
 from fleet.yamlfile import read_document
 
 M = TypeVar("M", bound=BaseModel)

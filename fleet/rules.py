@@ -24,8 +24,9 @@ from fleet.kinds import (
 )
 from fleet.problems import Problem, show, suggest
 from fleet.roles import known_capabilities, reserved_cores
-from fleet.schema import HOST_NAME, FleetFile, HostEntry, ToolchainEntry
+from fleet.schema import FleetFile, HostEntry, ToolchainEntry
 from fleet.secrets import KNOWN
+from fleet.words import HOST_NAME
 from fleet.yamlfile import Document, Key
 
 Rule = Callable[[Document, FleetFile], Iterator[Problem]]

@@ -110,6 +110,8 @@ def put_back(place: Place, tag: str, names: Sequence[str]) -> None:
 
 
 def _check_layers(kept_host: Path) -> None:
+    if (kept_host / "upper").exists():  # a copy of its own: so it was before there were strata
+        raise LabError("this snapshot was taken by an earlier version: take it anew")
     for layer in (kept_host / "layers").read_text().strip().split(":"):
         if not Path(layer).is_dir():
             raise LabError(

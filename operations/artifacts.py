@@ -132,10 +132,9 @@ def pull(artifact: Artifact, mirrors: Sequence[str], context: HostContext) -> st
     says nothing of the part. Wrong bytes from a mirror alone are an error, whatever the next has.
     What the host itself has beside it is copied, if it is right.
     """
-    directory, name = artifact.path.rsplit("/", 1)
-    urls = " ".join(quote(f"{mirror}/{artifact.sha256}/{name}") for mirror in mirrors)
+    directory = quote(artifact.path.rpartition("/")[0])
     part, target = quote(f"{artifact.path}.part"), quote(artifact.path)
-    return f"""mkdir -p {quote(directory)}
+    return f"""mkdir -p {directory}
 {digest(mac=context.mac)}
 {ROOM}
 take() {{
@@ -144,14 +143,28 @@ take() {{
     mv -f {part} {target}
     echo {CAME}
 }}
-if [ "$(digest {quote(artifact.beside)})" = {artifact.sha256} ]; then
-    room {artifact.name} {artifact.size} {quote(directory)}
-    cp {quote(artifact.beside)} {part}
+{_from_beside(artifact, directory, part)}
+command -v curl >/dev/null || {{ echo {ELSEWHERE}; return 0; }}
+{_from_mirrors(artifact, mirrors, directory, part)}
+echo {ELSEWHERE}"""
+
+
+def _from_beside(artifact: Artifact, directory: str, part: str) -> str:
+    """Shell that copies what the host itself has, if it is right."""
+    beside = quote(artifact.beside)
+    return f"""if [ "$(digest {beside})" = {artifact.sha256} ]; then
+    room {artifact.name} {artifact.size} {directory}
+    cp {beside} {part}
     take
     return 0
-fi
-command -v curl >/dev/null || {{ echo {ELSEWHERE}; return 0; }}
-get() {{
+fi"""
+
+
+def _from_mirrors(artifact: Artifact, mirrors: Sequence[str], directory: str, part: str) -> str:
+    """Shell that asks one mirror after the other; `pull` says what it continues and mistrusts."""
+    name = artifact.path.rpartition("/")[2]
+    urls = " ".join(quote(f"{mirror}/{artifact.sha256}/{name}") for mirror in mirrors)
+    return f"""get() {{
     code=0
     status=$(curl --silent --fail --noproxy '*' --connect-timeout 3 --speed-limit 1000 \\
         --speed-time 20 --max-filesize {artifact.size} --continue-at - --output {part} \\
@@ -160,7 +173,7 @@ get() {{
 }}
 came=0
 [ ! -s {part} ] || came=$(wc -c <{part})
-room {artifact.name} $(({artifact.size} - came)) {quote(directory)}
+room {artifact.name} $(({artifact.size} - came)) {directory}
 for url in {urls}; do
     earlier=""
     [ ! -s {part} ] || earlier=yes
@@ -178,8 +191,7 @@ for url in {urls}; do
         fail "{artifact.name} came as $found, pinned is {artifact.sha256}: not installed;" \\
             "it is what $url serves"
     fi
-done
-echo {ELSEWHERE}"""
+done"""
 
 
 def receive(artifact: Artifact, parcel: str, context: HostContext) -> str:

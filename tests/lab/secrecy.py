@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from lab import boot
 from lab.api import Lab
 from lab.hosts import host_files
 
@@ -26,15 +28,15 @@ def watch_processes(secret: str, stop: threading.Event, found: list[str]) -> Non
 
 
 def holding(lab: Lab, secret: str) -> set[str]:
-    """Every file of any host (logs and journals included) that holds it, as `HOST:/path`."""
+    """Every file on any host's disk (logs and journals included) that holds it, as `HOST:/path`."""
     time.sleep(1)  # journald writes late
-    return {
-        f"{host.name}:{path}"
-        for host in lab.fleet.hosts
-        for root in host_files(lab.place, host.name).written
-        for path in _holding(root, secret)
-        if _is_so_now(lab, host.name, path, secret)
-    }
+    found = set()
+    for host in lab.fleet.hosts:
+        layers = host_files(lab.place, host.name).written
+        for depth, layer in enumerate(layers):
+            paths = (path for path in _holding(layer, secret) if not covered(path, layers[:depth]))
+            found |= {f"{host.name}:{path}" for path in paths}
+    return found
 
 
 def _holding(root: Path, secret: str) -> list[str]:
@@ -44,9 +46,22 @@ def _holding(root: Path, secret: str) -> list[str]:
     return [line.removeprefix(str(root)) for line in done.stdout.splitlines()]
 
 
-def _is_so_now(lab: Lab, host: str, path: str, secret: str) -> bool:
-    """Whether that is what the host has: a lower layer's file may be gone, or another one."""
-    process = boot.first_process(lab.place, host)
-    assert process, f"{host} is off, and what it would have nobody can tell"
-    seen = f"/proc/{process}/root{path}"
-    return subprocess.run(["grep", "-qaF", "-e", secret, seen], check=False).returncode == 0
+def covered(path: str, later: Sequence[Path]) -> bool:
+    """Whether one of the layers above says otherwise: that the file, or a directory on the way to
+    it, is gone or is something else. See overlayfs in the kernel's documentation.
+    """
+    return any(_covers(layer, path) for layer in later)
+
+
+def _covers(layer: Path, path: str) -> bool:
+    at = layer
+    for name in Path(path).relative_to("/").parts:
+        at = at / name
+        if not os.path.lexists(at):
+            return False  # nothing was written there
+        if at.is_symlink() or not at.is_dir():
+            return True  # a whiteout, or another file
+        with contextlib.suppress(OSError):
+            if os.getxattr(at, "trusted.overlay.opaque") == b"y":
+                return True
+    return False

@@ -9,7 +9,6 @@ from __future__ import annotations
 import bz2
 import json
 import re
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +22,22 @@ from fleet.model import Arch, Fleet
 from fleet.plan import view_of
 from fleet.target import LAB, ROOT, Target, load_target
 from fleet.toolchains import is_worker, matrix
-from lab import remote
 from lab.api import Lab
 from lab.paths import cache_dir
 from lab.sources import Apt
 from tests.lab.agents import until
 from tests.lab.runs import converge, fleet
-from tests.lab.workers import REGISTRATION_S, complete, members
+from tests.lab.workers import (
+    BUILD_S,
+    REGISTRATION_S,
+    REMOTE,
+    complete,
+    login,
+    members,
+    object_of,
+)
 
-BUILD_S = 400.0
 OLDER = 14  # a major that every host of the lab can have, beside the one of fleet.yaml
-REMOTE = "Have to use host "  # what icecc logs of a job that goes to another host
 AT_HOME = "building myself"
 LANGUAGES = ("C", "C++")
 PI, OTHER_PI, FAR_PI, WSL = "rpi1", "rpi2", "rpi3", "windows-desktop"
@@ -47,22 +51,6 @@ def everybody(lab: Lab, target: Target) -> None:
 
 def boss(lab: Lab) -> str:
     return lab.fleet.orchestrator.name
-
-
-def login(
-    lab: Lab, host: str, script: str, *, data: bytes = b"", check: bool = True
-) -> subprocess.CompletedProcess[bytes]:
-    """Run shell text as the login user, in a shell that is neither interactive nor a login one."""
-    done = subprocess.run(
-        remote.ssh(lab.place, host, script),
-        input=data,
-        capture_output=True,
-        timeout=BUILD_S,
-        check=False,
-    )
-    said = (done.stdout + done.stderr).decode(errors="replace")
-    assert not check or done.returncode == 0, f"{host}: {said[-4000:]}"
-    return done
 
 
 # -- the matrix
@@ -282,14 +270,6 @@ def edited(path: Path, old: str, new: str) -> Path:
     return path
 
 
-def object_of(lab: Lab, client: str, worker: str) -> str:
-    """What an object says that was made elsewhere: its compiler, and that it was elsewhere."""
-    script = f"""cd $(mktemp -d); echo 'int one(void) {{ return 1; }}' >one.c
-export ICECC_DEBUG=debug ICECC_LOGFILE=$PWD/log ICECC_PREFERRED_HOST={worker}
-clang -c one.c -o one.o && strings -a one.o | grep 'clang version'; grep -o '{REMOTE}[0-9.]*' log"""
-    return login(lab, client, script).stdout.decode()
-
-
 def test_neighbours_fetch_from_their_relay(lab: Lab, target: Target, tmp_path: Path) -> None:
     """While the orchestrator serves nobody."""
     file = edited(
@@ -339,3 +319,8 @@ def test_another_major_comes_in_one_run(
     there = lab.run(PI, f"ls {view_of(target, PI).settings.environments_dir}").stdout.split()
     both = {one.name for made in (before, now) for one in made.values()}
     assert set(there) == both, "jobs that began before may still ask for the one before"
+
+    back = converge()
+    assert back.code == 0, back.output
+    assert published(load_target(LAB)) == before, "the same compiler gives the same bytes"
+    assert f"clang version {major}." in object_of(lab, boss(lab), PI)

@@ -13,7 +13,7 @@ from fleet.target import Target
 from lab.api import Lab
 from tests.lab.agents import until
 from tests.lab.runs import fleet
-from tests.lab.workers import REGISTRATION_S, complete, members
+from tests.lab.workers import REGISTRATION_S, REMOTE, complete, members, object_of
 
 CLIENT, WORKER, OTHER, MAC = "rpi1", "rpi2", "rpi3", "imac"
 UNIT = "agentfleet-quarantine"
@@ -96,6 +96,7 @@ def test_a_restart_of_the_scheduler_loses_no_block_and_no_worker(lab: Lab, targe
     lab.run(where, "systemctl restart agentfleet-icecc-scheduler")
     others = {host.name for host in lab.fleet.hosts} - {WORKER}
     until(lambda: members(target) == others and has_taken(lab), REGISTRATION_S + AGAIN_S)
+    assert REMOTE in object_of(lab, where, OTHER), "jobs go out again"
 
 
 def test_a_block_outlives_a_killed_service(lab: Lab, target: Target) -> None:

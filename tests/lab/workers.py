@@ -1,11 +1,17 @@
-"""What the compile scheduler has, for tests that change it."""
+"""The compile cluster for tests: what its scheduler has, and jobs that are sent to it."""
 
 from __future__ import annotations
 
+import subprocess
+
 from fleet.cluster import nodes
 from fleet.target import Target
+from lab import remote
+from lab.api import Lab
 from tests.lab.agents import until
 
+BUILD_S = 400.0
+REMOTE = "Have to use host "  # what icecc logs of a job that goes to another host
 REGISTRATION_S = 90  # a worker that comes back polls for its scheduler
 
 
@@ -21,3 +27,27 @@ def complete(target: Target) -> None:
     """Wait until every host has announced itself."""
     everybody = {host.name for host in target.fleet.hosts}
     until(lambda: members(target) == everybody, REGISTRATION_S)
+
+
+def login(
+    lab: Lab, host: str, script: str, *, data: bytes = b"", check: bool = True
+) -> subprocess.CompletedProcess[bytes]:
+    """Run shell text as the login user, in a shell that is neither interactive nor a login one."""
+    done = subprocess.run(
+        remote.ssh(lab.place, host, script),
+        input=data,
+        capture_output=True,
+        timeout=BUILD_S,
+        check=False,
+    )
+    said = (done.stdout + done.stderr).decode(errors="replace")
+    assert not check or done.returncode == 0, f"{host}: {said[-4000:]}"
+    return done
+
+
+def object_of(lab: Lab, client: str, worker: str) -> str:
+    """What an object says that was made elsewhere: its compiler, and that it was elsewhere."""
+    script = f"""cd $(mktemp -d); echo 'int one(void) {{ return 1; }}' >one.c
+export ICECC_DEBUG=debug ICECC_LOGFILE=$PWD/log ICECC_PREFERRED_HOST={worker}
+clang -c one.c -o one.o && strings -a one.o | grep 'clang version'; grep -o '{REMOTE}[0-9.]*' log"""
+    return login(lab, client, script).stdout.decode()
