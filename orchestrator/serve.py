@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import os
 import secrets
@@ -37,9 +38,11 @@ def serve(config: Config) -> int:
 
 
 async def _serve(config: Config) -> None:
-    keeper = Doorkeeper(config.operators, token(config.token), Whois(config.tailscale))
+    secret = token(config.token)
+    keeper = Doorkeeper(config.operators, secret, Whois(config.tailscale))
     async with WorkDesk(config, open_registry) as desk:
-        application = app(desk)
+        # Forms outlive the process: what somebody types while it restarts is not refused.
+        application = app(desk, hmac.digest(secret.encode(), b"forms", "sha256"))
         doors = [
             (tcp_door(LOOPBACK, config.port), Door.LOOPBACK),
             (unix_door(config.socket), Door.SOCKET),

@@ -10,31 +10,41 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestrator.config import Config
-from orchestrator.desk import Desk
-from orchestrator.web import api, metrics
+from orchestrator.desk import Desk, RefusedError, UnknownError
+from orchestrator.web import api, metrics, pages, static_files
 from orchestrator.web.guard import Guard
 from orchestrator.web.operations import MOST_FILE
+from orchestrator.web.schemas import OddBodyError
 from orchestrator.web.who import Door, Doorkeeper
 
 BODY_LIMIT = MOST_FILE + (1 << 20)  # bytes; a form has some around its file
+_PROGRAMS = ("/api/", "/metrics", "/healthz")  # who asks here reads no pages
 
 
-def app(desk: Desk) -> Starlette:
-    """The application. It answers nobody but who came through a Guard."""
-    routes = [*api.routes(desk), *metrics.routes(desk)]
-    handlers: dict[int | type[Exception], Callable[..., Awaitable[Response]]] = {
-        HTTPException: _refused
-    }
+def app(desk: Desk, secret: bytes) -> Starlette:
+    """The application; `secret` is what its forms are recognised by.
+
+    It answers nobody but who came through a Guard.
+    """
+    site = pages.site(desk, secret)
+    routes = [
+        *api.routes(desk),
+        *metrics.routes(desk),
+        *pages.routes(site),
+        *static_files.routes(),
+    ]
+
+    async def failed(request: Request, error: Exception) -> Response:
+        if request.url.path.startswith(_PROGRAMS) and isinstance(error, HTTPException):
+            response = api.problem(error.status_code, error.detail)
+            response.headers.update(error.headers or {})
+            return response
+        return await site.failed(request, error)
+
+    kinds = (HTTPException, RefusedError, UnknownError, OddBodyError)
+    handlers: dict[int | type[Exception], Callable[..., Awaitable[Response]]]
+    handlers = dict.fromkeys(kinds, failed)
     return Starlette(routes=routes, exception_handlers=handlers)
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    """What no route answers, or a body that is too long."""
-    if not isinstance(error, HTTPException):
-        raise TypeError("the table above says which errors come here")
-    response = api.problem(error.status_code, error.detail)
-    response.headers.update(error.headers or {})
-    return response
 
 
 def guarded(application: Starlette, door: Door, keeper: Doorkeeper, config: Config) -> Guard:

@@ -52,7 +52,7 @@ class Client:
 def guard(tmp_path: Path, desk: MemoryDesk, door: Door, programs: tuple[str, ...] = ()) -> Guard:
     known = config(tmp_path)
     keeper = Doorkeeper(known.operators, TOKEN, Whois(programs))
-    return guarded(app(desk), door, keeper, known)
+    return guarded(app(desk, b"forms"), door, keeper, known)
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""Figures: the compile cluster, what was spent, and who did what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from orchestrator.desk import Desk
+from orchestrator.web.parts import Part, Shown
+from orchestrator.web.render import html
+from orchestrator.web.site import Site, asked_number
+
+PAGE = 100
+
+
+async def _cluster(desk: Desk, which: str) -> Shown:
+    return Shown(html("parts/cluster.html", cluster=desk.cluster()))
+
+
+async def _costs(desk: Desk, which: str) -> Shown:
+    budgets = desk.budgets()
+    most = max((day.spent for day in budgets.days), default=0)
+    return Shown(html("parts/costs.html", budgets=budgets, most=most or 1))
+
+
+KINDS = (
+    Part("cluster", ("cluster",), _cluster),
+    Part("costs", ("costs",), _costs),
+)
+
+
+def routes(site: Site) -> list[Route]:
+    """The pages."""
+
+    async def cluster(request: Request) -> Response:
+        return await site.page(request, "figures.html", "Cluster", ["cluster"], shows="cluster")
+
+    async def costs(request: Request) -> Response:
+        return await site.page(request, "figures.html", "Costs", ["costs"], shows="costs")
+
+    async def activity(request: Request) -> Response:
+        before = asked_number(request, "before")
+        found = await site.desk.audits(before=before, most=PAGE + 1)
+        older = found[PAGE - 1].number if len(found) > PAGE else 0
+        values: dict[str, Any] = {"audits": found[:PAGE], "older": older, "before": before}
+        return await site.page(request, "activity.html", "Activity", **values)
+
+    return [
+        Route("/cluster", cluster, methods=["GET"]),
+        Route("/costs", costs, methods=["GET"]),
+        Route("/activity", activity, methods=["GET"]),
+    ]

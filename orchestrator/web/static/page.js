@@ -1,0 +1,52 @@
+/* What pages do besides being HTML: they stay up to date without disturbing whoever reads or types. */
+"use strict";
+(() => {
+  const link = document.getElementById("link");
+  const live = document.getElementById("live");
+  const NEAR = 40; // pixels from its end within which a conversation is followed
+
+  /* Somebody is at work in there: what they typed or chose must not be taken from under them. */
+  function inUse(part) {
+    return [...part.querySelectorAll("textarea, select, input:not([type=hidden])")].some(
+      (field) =>
+        field === document.activeElement ||
+        (field.type === "checkbox"
+          ? field.checked !== field.defaultChecked
+          : field.tagName === "SELECT"
+            ? ![...field.options].some((o) => o.defaultSelected && o.selected) && field.selectedIndex > 0
+            : field.value !== field.defaultValue),
+    );
+  }
+
+  const log = document.querySelector(".log");
+  let follows = true;
+  if (log) {
+    log.scrollTop = log.scrollHeight;
+    log.addEventListener("scroll", () => {
+      follows = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR;
+    });
+  }
+
+  document.body.addEventListener("htmx:oobBeforeSwap", (event) => {
+    if (inUse(event.detail.target)) event.detail.shouldSwap = false;
+  });
+  document.body.addEventListener("htmx:oobAfterSwap", (event) => {
+    if (log && log.contains(event.detail.target) && follows) log.scrollTop = log.scrollHeight;
+  });
+
+  function say(words, kind) {
+    link.textContent = words;
+    link.className = kind;
+  }
+  document.body.addEventListener("htmx:sseOpen", () => say("live", "open"));
+  document.body.addEventListener("htmx:sseError", () => say("trying again", "closed"));
+
+  /* A browser gives a site six connections: a page that nobody sees needs none. */
+  if (live) {
+    const stream = live.innerHTML;
+    document.addEventListener("visibilitychange", () => {
+      const html = document.hidden ? "" : stream;
+      htmx.swap(live, html, { swapStyle: "innerHTML" });
+    });
+  }
+})();
