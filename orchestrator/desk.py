@@ -38,9 +38,10 @@ class UnknownError(LookupError):
 
 @dataclass(frozen=True)
 class News:
-    """Something changed: `topic` is agents, tasks, plans, cluster, costs or messages.
+    """Something changed: `topic` is agents, said, tasks, plans, cluster, costs or messages.
 
-    `id` is the host's name, or the number of the task or plan; for messages, the task's.
+    `id` is the host's name, or the number of the task or plan; for messages, the task's. `said`:
+    something was said in the session of a host's agent, whether it works on a task or not.
     """
 
     topic: str

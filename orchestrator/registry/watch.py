@@ -123,6 +123,8 @@ class Watcher:
                 self._see(fault="")
             case AgentFault(text):
                 self._see(fault=text[:KEPT] or "it has an error and does not say which")
+        if isinstance(update, MessageUpdate):
+            self._tell(News("said", self.host.name))
         for queue in tuple(self._listeners):
             _put(queue, update)
 

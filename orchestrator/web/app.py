@@ -18,7 +18,7 @@ from orchestrator.web.schemas import OddBodyError
 from orchestrator.web.who import Door, Doorkeeper
 
 BODY_LIMIT = MOST_FILE + (1 << 20)  # bytes; a form has some around its file
-_PROGRAMS = ("/api/", "/metrics", "/healthz")  # who asks here reads no pages
+PROGRAMS = ("/api/", "/metrics", "/healthz")  # who asks here reads no pages
 
 
 def app(desk: Desk, secret: bytes) -> Starlette:
@@ -35,7 +35,7 @@ def app(desk: Desk, secret: bytes) -> Starlette:
     ]
 
     async def failed(request: Request, error: Exception) -> Response:
-        if request.url.path.startswith(_PROGRAMS) and isinstance(error, HTTPException):
+        if request.url.path.startswith(PROGRAMS) and isinstance(error, HTTPException):
             response = api.problem(error.status_code, error.detail)
             response.headers.update(error.headers or {})
             return response

@@ -42,7 +42,7 @@ def test_it_works_and_is_idle_again_and_nothing_is_told_twice() -> None:
         count = len(told)
         await asyncio.sleep(0.3)
         assert len(told) == count
-        assert set(told) == {News("agents", "rpi1")}
+        assert set(told) == {News("agents", "rpi1"), News("said", "rpi1")}
 
     watched(run)
 
