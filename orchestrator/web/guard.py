@@ -6,17 +6,30 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.web.operations import MOST_FILE
 from orchestrator.web.who import DeniedError, Door, Doorkeeper, Person
 
 SAFE = frozenset({"GET", "HEAD"})
 OWN_SITES = frozenset({"same-origin", "none"})  # `none`: somebody typed the address
+BODY_LIMIT = 2 << 20  # bytes
+_WITH_FILES = MOST_FILE + (1 << 20)  # a form has some around its file
+BODY_LIMITS = {("POST", "/api/v1/files"): _WITH_FILES, ("POST", "/tasks"): _WITH_FILES}
+# Whoever is refused gets no style sheet either.
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title} · agentfleet</title></head>
+<body><main><h1>{title}</h1><p>{words}</p></main></body>
+</html>
+"""
 SECURITY = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -48,35 +61,32 @@ class Guard:
     keeper: Doorkeeper
     names: Sequence[str]
     port: int
-    body_limit: int  # bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
         if scope["type"] != "http":
             return
         sender = _hardened(send)
-        refused = self._refusal(scope)
         try:
-            if refused is None:
-                person = await self.keeper.person(self.door, scope)
+            self._check(scope)
+            person = await self.keeper.person(self.door, scope)
         except DeniedError as error:
-            refused = PlainTextResponse(f"{error}\n", error.status)
-        if refused is not None:
+            refused = _refusal(Headers(scope=scope), error)
             await refused(scope, receive, sender)
             return
         scope.setdefault("state", {})["person"] = person
-        await self.app(scope, _bounded(receive, self.body_limit), sender)
+        await self.app(scope, _bounded(receive, _body_limit(scope)), sender)
 
-    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+    def _check(self, scope: Scope) -> None:
+        """Raises DeniedError for what nobody may ask."""
         headers = Headers(scope=scope)
         if self.door is not Door.SOCKET and not self._is_ours(headers.getlist("host")):
-            return PlainTextResponse("no such site here\n", 421)
+            raise DeniedError(421, "There is no such site here.")
         if scope["method"] not in SAFE and self._is_foreign(headers):
-            return PlainTextResponse("this came from another site\n", 403)
-        length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length) > self.body_limit:
-            return PlainTextResponse(_too_much(self.body_limit), 413)
-        return None
+            raise DeniedError(403, "This came from another site.")
+        length, limit = headers.get("content-length", "0"), _body_limit(scope)
+        if not (length.isascii() and length.isdigit()) or int(length) > limit:
+            raise DeniedError(413, _too_much(limit))
 
     def _is_ours(self, hosts: Sequence[str]) -> bool:
         ours = {one for name in self.names for one in (name, f"{name}:{self.port}")}
@@ -94,8 +104,21 @@ class Guard:
             return True
 
 
+def _body_limit(scope: Scope) -> int:
+    """How many bytes the body of this request may have."""
+    return BODY_LIMITS.get((scope["method"], scope["path"]), BODY_LIMIT)
+
+
 def _too_much(limit: int) -> str:
-    return f"at most {limit} bytes\n"
+    return f"A request here may have {limit} bytes."
+
+
+def _refusal(headers: Headers, error: DeniedError) -> Response:
+    """A page for browsers, a line for programs."""
+    if "text/html" not in headers.get("accept", ""):
+        return PlainTextResponse(f"{error}\n", error.status)
+    title = HTTPStatus(error.status).phrase
+    return HTMLResponse(PAGE.format(title=title, words=escape(str(error))), error.status)
 
 
 def _hardened(send: Send) -> Send:
