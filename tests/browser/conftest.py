@@ -41,7 +41,7 @@ class Served:
 
     def stop(self) -> None:
         """End the server, whoever is still connected."""
-        self._server.should_exit = self._server.force_exit = True
+        self._server.should_exit = True
         self._running.join(10)
 
     def do(self, what: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
@@ -51,6 +51,20 @@ class Served:
             return what(*arguments, **more)
 
         return asyncio.run_coroutine_threadsafe(call(), self._loop).result(10)
+
+
+def _run(loop: asyncio.AbstractEventLoop, server: uvicorn.Server, door: socket.socket) -> None:
+    """Serve until told to end; then nobody stays connected, as when a process ends."""
+
+    async def hang_up() -> None:
+        for connection in tuple(server.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(0)
+
+    loop.run_until_complete(server.serve([door]))
+    loop.run_until_complete(hang_up())
+    loop.close()
 
 
 @contextmanager
@@ -63,13 +77,16 @@ def served(desk: MemoryDesk, folder: Path, port: int = 0) -> Iterator[Served]:
         known = config(folder, port=port)
         keeper = Doorkeeper(known.operators, TOKEN, Whois(()))
         application = guarded(app(desk, b"forms"), Door.LOOPBACK, keeper, known)
-        how = uvicorn.Config(application, lifespan="off", log_level="warning")
+        how = uvicorn.Config(
+            application, log_level="critical", lifespan="off", timeout_graceful_shutdown=1
+        )
         server = uvicorn.Server(how)
         loop = asyncio.new_event_loop()
-        running = threading.Thread(target=loop.run_until_complete, args=(server.serve([door]),))
+        running = threading.Thread(target=_run, args=(loop, server, door))
+        it = Served(port, desk, loop, server, running)
         running.start()
         try:
-            yield (it := Served(port, desk, loop, server, running))
+            yield it
         finally:
             it.stop()
 

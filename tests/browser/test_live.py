@@ -15,9 +15,10 @@ from tests.unit.orchestrator.web.desks import MemoryDesk
 SOON_MS = 2_000
 WATCH = """
 window.shifts = [];
+const named = one => one.node && `${one.node.nodeName} ${one.node.className}`;
 new PerformanceObserver(list => {
-  for (const one of list.getEntries()) if (!one.hadRecentInput)
-    window.shifts.push([one.value, ...one.sources.map(s => s.node && s.node.nodeName + "." + (s.node.className || s.node.parentNode?.className))]);
+  for (const one of list.getEntries())
+    if (!one.hadRecentInput) window.shifts.push([one.value, ...one.sources.map(named)]);
 }).observe({type: "layout-shift", buffered: false});
 """
 

@@ -40,7 +40,7 @@ async def _row(desk: Desk, which: str) -> Shown:
 
 async def _counts(desk: Desk, which: str) -> Shown:
     counts = (await desk.counts()).by_state
-    there = [(one, counts[one]) for one in State if counts.get(one)]
+    there = [(one, counts.get(one, 0)) for one in State]  # all of them: none may come or go
     values = {"there": there, "chosen": _states(which), "all": sum(counts.values())}
     return Shown(html("parts/task_counts.html", **values))
 
