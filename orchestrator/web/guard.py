@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.web.who import DeniedError, Door, Doorkeeper, Person
@@ -49,34 +50,39 @@ class Guard:
     names: Sequence[str]
     port: int
     body_limit: int  # bytes
+    longer: Mapping[str, int] = field(default_factory=dict)  # path → bytes, where files are taken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
         if scope["type"] != "http":
             return
         sender = _hardened(send)
-        refused = self._refusal(scope)
+        refused = self._refused(scope)
         try:
             if refused is None:
                 person = await self.keeper.person(self.door, scope)
         except DeniedError as error:
-            refused = PlainTextResponse(f"{error}\n", error.status)
+            refused = _refusal(scope, str(error), error.status)
         if refused is not None:
             await refused(scope, receive, sender)
             return
         scope.setdefault("state", {})["person"] = person
-        await self.app(scope, _bounded(receive, self.body_limit), sender)
+        await self.app(scope, _bounded(receive, self._limit(scope)), sender)
 
-    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+    def _refused(self, scope: Scope) -> Response | None:
+        """What the request alone is refused for, whoever sends it."""
         headers = Headers(scope=scope)
         if self.door is not Door.SOCKET and not self._is_ours(headers.getlist("host")):
-            return PlainTextResponse("no such site here\n", 421)
+            return _refusal(scope, "There is no such site here.", 421)
         if scope["method"] not in SAFE and self._is_foreign(headers):
-            return PlainTextResponse("this came from another site\n", 403)
-        length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length) > self.body_limit:
-            return PlainTextResponse(_too_much(self.body_limit), 413)
+            return _refusal(scope, "This came from another site.", 403)
+        length, limit = headers.get("content-length", "0"), self._limit(scope)
+        if not (length.isascii() and length.isdigit()) or int(length) > limit:
+            return _refusal(scope, _too_much(limit), 413)
         return None
+
+    def _limit(self, scope: Scope) -> int:
+        return self.longer.get(scope["path"], self.body_limit)
 
     def _is_ours(self, hosts: Sequence[str]) -> bool:
         ours = {one for name in self.names for one in (name, f"{name}:{self.port}")}
@@ -94,8 +100,19 @@ class Guard:
             return True
 
 
+def _refusal(scope: Scope, words: str, status: int) -> Response:
+    """The words: as a page for a browser, which gets nothing of ours to make it look better."""
+    if "text/html" not in Headers(scope=scope).get("accept", ""):
+        return PlainTextResponse(f"{words}\n", status)
+    page = (
+        '<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width">'
+        f"<title>agentfleet</title><h1>Not here</h1><p>{escape(words)}</p></html>\n"
+    )
+    return HTMLResponse(page, status)
+
+
 def _too_much(limit: int) -> str:
-    return f"at most {limit} bytes\n"
+    return f"At most {limit} bytes are taken here."
 
 
 def _hardened(send: Send) -> Send:

@@ -17,14 +17,21 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 FRESH_S = 30.0  # how long an answer of the tailnet counts
+FRESH_NOBODY_S = 2.0  # the same for nobody: whoever is unknown now may be let in soon
+AT_ONCE = 4  # questions to the tailnet
+NOT_FOUND = b"not found"  # what tailscale says of a peer that it does not know
 PATIENCE_S = 5.0  # for an answer of the tailnet
 KEPT = 256  # answers of the tailnet
 WHO = "x-agentfleet-who"
 LONGEST = 64  # characters of a name that a client tells
 
 
+class SilentError(Exception):
+    """The tailnet does not say who somebody is; the text says why."""
+
+
 class DeniedError(Exception):
-    """Nobody who may; the text says whom to ask. `status` is 401 or 403."""
+    """Nobody who may; the text says whom to ask. `status` is 401, 403, or 503: nobody can say."""
 
     def __init__(self, status: int, words: str) -> None:
         super().__init__(words)
@@ -49,28 +56,42 @@ class Person:
 
 @dataclass
 class Whois:
-    """The logins behind addresses, as tailscaled tells them."""
+    """The logins behind addresses, as tailscaled tells them.
+
+    Whoever knocks again and again costs no more than a question now and then, and holds up nobody.
+    """
 
     programs: Sequence[str]
-    _known: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _known: dict[str, tuple[float, str]] = field(default_factory=dict)  # until when, the login
+    _asking: dict[str, asyncio.Task[str]] = field(default_factory=dict)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def login(self, address: str, port: int) -> str:
-        """The login in the tailnet; empty for a tagged device, or if nobody knows."""
-        now = time.monotonic()
-        known = self._known.get(address)
-        if known is not None and now - known[0] < FRESH_S:
-            return known[1]
-        login = _login_in(await self._ask(address, port))
+        """The login in the tailnet; empty for a tagged device, or one that it does not know.
+
+        Raises SilentError when the tailnet does not say.
+        """
+        until, login = self._known.get(address, (0.0, ""))
+        if time.monotonic() < until:
+            return login
+        asking = self._asking.get(address)
+        if asking is None:
+            asking = self._asking[address] = asyncio.create_task(self._find(address, port))
+            asking.add_done_callback(lambda _: self._asking.pop(address, None))
+        return await asyncio.shield(asking)  # others may wait for the same answer
+
+    async def _find(self, address: str, port: int) -> str:
+        async with self._turns:
+            login = _login_in(await self._ask(address, port))
         if len(self._known) >= KEPT:
             self._known.clear()
-        if login:  # whoever is unknown now may be let in within the next seconds
-            self._known[address] = (now, login)
+        self._known[address] = time.monotonic() + (FRESH_S if login else FRESH_NOBODY_S), login
         return login
 
     async def _ask(self, address: str, port: int) -> bytes:
         program = next((one for one in self.programs if Path(one).exists()), None)
         if program is None:
-            return b""
+            raise SilentError("tailscale is not installed")
         peer = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         process = await asyncio.create_subprocess_exec(
             program,
@@ -79,17 +100,20 @@ class Whois:
             peer,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
         )
         try:
-            said, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+            said, complaint = await asyncio.wait_for(process.communicate(), PATIENCE_S)
         except TimeoutError:
-            return b""
+            raise SilentError(f"tailscale was silent for {PATIENCE_S:g} s") from None
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        return said if process.returncode == 0 else b""
+        if process.returncode and NOT_FOUND not in complaint + said:
+            words = complaint.decode("utf-8", "replace").strip()
+            raise SilentError(words or f"tailscale ended with {process.returncode}")
+        return b"" if process.returncode else said
 
 
 def _login_in(said: bytes) -> str:
@@ -135,7 +159,10 @@ class Doorkeeper:
             here = ipaddress.ip_address(address).is_loopback
         except ValueError:
             here = True
-        login = "" if here else await self.whois.login(address, port)
+        try:
+            login = "" if here else await self.whois.login(address, port)
+        except SilentError as error:
+            raise DeniedError(503, f"the tailnet does not say who you are: {error}") from None
         person = self.operators.get(login) if login else None
         if person is None:
             whom = ", ".join(sorted(set(self.operators.values()))) or "whoever keeps fleet.yaml"

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from orchestrator.web.app import app, guarded
 from orchestrator.web.who import Door, Doorkeeper, Whois
 from tests.browser.chromium import launched
-from tests.unit.orchestrator.web.desks import MemoryDesk, config
+from tests.unit.orchestrator.web.desks import ALICE, MemoryDesk, config
 
 TOKEN = "a-token-of-the-test"  # noqa: S105 - opens nothing
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -68,7 +68,9 @@ def _run(loop: asyncio.AbstractEventLoop, server: uvicorn.Server, door: socket.s
 
 
 @contextmanager
-def served(desk: MemoryDesk, folder: Path, port: int = 0) -> Iterator[Served]:
+def served(
+    desk: MemoryDesk, folder: Path, port: int = 0, way: Door = Door.LOOPBACK
+) -> Iterator[Served]:
     """Serve the desk's pages; on another port than 0 again, as after a restart."""
     with socket.socket() as door:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,7 +78,7 @@ def served(desk: MemoryDesk, folder: Path, port: int = 0) -> Iterator[Served]:
         port = door.getsockname()[1]
         known = config(folder, port=port)
         keeper = Doorkeeper(known.operators, TOKEN, Whois(()))
-        application = guarded(app(desk, b"forms"), Door.LOOPBACK, keeper, known)
+        application = guarded(app(desk, b"forms"), way, keeper, known)
         how = uvicorn.Config(
             application, log_level="critical", lifespan="off", timeout_graceful_shutdown=1
         )
@@ -114,7 +116,7 @@ class Visit:
 @contextmanager
 def visit(browser: Browser, site: Served, **how: Any) -> Iterator[Visit]:
     """Look at a site; `how` is the browser's: viewport, color_scheme, java_script_enabled…"""
-    headers = {"Authorization": f"Bearer {TOKEN}"}
+    headers = {"Authorization": f"Bearer {TOKEN}", "X-Agentfleet-Who": ALICE}
     context = browser.new_context(base_url=site.url, extra_http_headers=headers, **how)
     context.set_default_timeout(10_000)
     complaints: list[str] = []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from orchestrator.web.who import Door
 from tests.browser.chromium import launched
 from tests.browser.conftest import DESKTOP, PHONE, served, visit
 from tests.browser.showcase import Showcase
@@ -37,7 +38,7 @@ def main() -> int:
         for width, (viewport, scheme) in WIDTHS.items():
             with (
                 launched(playwright) as browser,
-                served(desk, Path(folder)) as site,
+                served(desk, Path(folder), way=Door.SOCKET) as site,
                 visit(browser, site, viewport=viewport, color_scheme=scheme) as it,
             ):
                 for name, path in PAGES.items():

@@ -32,16 +32,28 @@ from tests.unit.orchestrator.web.desks import ALICE, USD, MemoryDesk
 
 MIN, HOUR, DAY = 60.0, 3600.0, 86_400.0
 COMMIT = "4be1f0c2a9d87e35b6cc01f9a2d4e8f7360b5a1c"
-# name, role, system, processor, power, root, compilers, condition, minutes, said, cents of session
-ROWS = (
-    ("arch-orchestrator", "orchestrator", "arch", "x86_64", "always-on", False, True, "idle", 4, "", 0),
-    ("macbook1", "headless-mac", "macos", "x86_64", "always-on", True, False, "working", 6, "", 214),
-    ("imac", "headless-mac", "macos", "x86_64", "always-on", True, False, "idle", 52, "", 61),
-    ("rpi1", "pi", "raspios", "aarch64", "always-on", True, True, "working", 2, "", 803),
-    ("rpi2", "pi", "raspios", "aarch64", "always-on", True, True, "working", 11, "", 145),
-    ("rpi3", "pi", "raspios", "aarch64", "always-on", True, True, "stuck", 38,
-     "Do you trust the files in this folder?", 12),
-)  # fmt: skip
+BOSS = AgentHost(
+    "arch-orchestrator", "orchestrator", "arch", "x86_64", "always-on", "http://it", False, True
+)
+HOSTS = (
+    BOSS,
+    replace(BOSS, name="macbook1", role="headless-mac", os="macos", root=True, compilers=False),
+    replace(BOSS, name="imac", role="headless-mac", os="macos", root=True, compilers=False),
+    *(
+        replace(BOSS, name=name, role="pi", os="raspios", arch="aarch64", root=True)
+        for name in ("rpi1", "rpi2", "rpi3")
+    ),
+)
+TRUST = "Do you trust the files in this folder?"
+# How each is, since how many minutes, what it says, and the cents of its session.
+NOW = {
+    "arch-orchestrator": ("idle", 4, "", 0),
+    "macbook1": ("working", 6, "", 214),
+    "imac": ("idle", 52, "", 61),
+    "rpi1": ("working", 2, "", 803),
+    "rpi2": ("working", 11, "", 145),
+    "rpi3": ("stuck", 38, TRUST, 12),
+}
 WORKS_ON = {"macbook1": 41, "rpi1": 43, "rpi2": 42}
 SAID = """\
 ● I'll look at how the date is parsed first.
@@ -83,8 +95,8 @@ class Showcase(MemoryDesk):
 
     def __init__(self) -> None:
         super().__init__(empty=True)
-        money = {row[0]: self._purses(int(row[10])) for row in ROWS}
-        self._agents = {row[0]: self._row(row, money[row[0]]) for row in ROWS}
+        money = {host.name: self._purses(NOW[host.name][3]) for host in HOSTS}
+        self._agents = {host.name: self._agent_of(host, money[host.name]) for host in HOSTS}
         self._strangers = (Stranger("100.101.7.23", "old-thinkpad", self.now - 20 * MIN),)
         self._budgets = Budgets(money, Purse(1874 * USD // 100, 60 * USD), self._days())
         self._cluster = self._workers()
@@ -95,21 +107,10 @@ class Showcase(MemoryDesk):
         self._events = {40: self._history()}
         self._audits = self._done_by_people()
 
-    def _row(self, row: tuple[object, ...], money: Money) -> Agent:
-        name, role, system, arch, power, root, compilers, condition, minutes, said, _ = row
-        host = AgentHost(
-            str(name),
-            str(role),
-            str(system),
-            str(arch),
-            str(power),
-            "http://it",
-            bool(root),
-            bool(compilers),
-        )
-        since = self.now - float(str(minutes)) * MIN
-        task = WORKS_ON.get(host.name, 0)
-        return Agent(host, Condition(str(condition)), since, str(said), money, task)
+    def _agent_of(self, host: AgentHost, money: Money) -> Agent:
+        condition, minutes, said, _ = NOW[host.name]
+        since, task = self.now - minutes * MIN, WORKS_ON.get(host.name, 0)
+        return Agent(host, Condition(condition), since, said, money, task)
 
     def _purses(self, cents: int) -> Money:
         session, day = Purse(cents * USD // 100, 10 * USD), Purse(3 * cents * USD // 100, 30 * USD)

@@ -42,7 +42,12 @@ def tailscale(tmp_path: Path) -> Path:
         (tmp_path / address).write_text(json.dumps(answer))
     program = tmp_path / "tailscale"
     program.write_text(
-        f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\nexec cat "{tmp_path}/${{3%:*}}" 2>/dev/null\n'
+        f'''#!/bin/sh
+echo "$*" >> {tmp_path}/asked
+[ ! -e {tmp_path}/down ] || {{ echo "failed to connect to local tailscaled" >&2; exit 1; }}
+[ ! -e {tmp_path}/slow ] || sleep 0.3
+cat "{tmp_path}/${{3%:*}}" 2>/dev/null || {{ echo "peer not found" >&2; exit 1; }}
+'''
     )
     program.chmod(0o755)
     return program
@@ -105,6 +110,54 @@ def test_loopback_needs_the_token(tailscale: Path, said: str | None) -> None:
     assert ask(tailscale, Door.LOOPBACK, headers=sound).text == "token token 0"
 
 
+def test_who_nobody_can_tell_is_asked_to_come_again(tailscale: Path, tmp_path: Path) -> None:
+    (tmp_path / "down").touch()
+    got = ask(tailscale, Door.TAILNET)
+    assert (got.status_code, "failed to connect to local tailscaled" in got.text) == (503, True)
+    (tmp_path / "down").unlink()
+    assert ask(tailscale, Door.TAILNET).status_code == 200
+    got = ask(tmp_path / "nothing", Door.TAILNET)
+    assert (got.status_code, "not installed" in got.text) == (503, True)
+
+
+def test_whoever_knocks_often_is_asked_for_once(tailscale: Path, tmp_path: Path) -> None:
+    """All at once, and again right after; a device that the tailnet does not know, too."""
+    (tmp_path / "slow").touch()
+
+    async def run() -> list[str]:
+        whois = Whois((str(tailscale),))
+        many = [whois.login(peer, 5000) for peer in [ADA, "100.64.0.10"] * 10]
+        found = await asyncio.gather(*many)
+        assert await whois.login("100.64.0.10", 5001) == ""
+        return list(found)
+
+    assert asyncio.run(run()) == ["ada@example.org", ""] * 10
+    assert len((tmp_path / "asked").read_text().splitlines()) == 2
+
+
+def test_one_who_goes_away_takes_the_answer_from_nobody(tailscale: Path, tmp_path: Path) -> None:
+    (tmp_path / "slow").touch()
+
+    async def run() -> str:
+        whois = Whois((str(tailscale),))
+        first = asyncio.ensure_future(whois.login(ADA, 5000))
+        second = asyncio.ensure_future(whois.login(ADA, 5000))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        return await second
+
+    assert asyncio.run(run()) == "ada@example.org"
+
+
+@pytest.mark.parametrize("accept", ["text/html,*/*;q=0.8", "*/*", None])
+def test_a_browser_gets_a_page_that_says_no(tailscale: Path, accept: str | None) -> None:
+    headers = {} if accept is None else {"Accept": accept}
+    got = ask(tailscale, Door.TAILNET, peer="100.64.0.9", headers=headers)
+    is_page = got.headers["content-type"].startswith("text/html")
+    assert (got.status_code, is_page) == (403, accept is not None and "html" in accept)
+    assert "eve@example.org is not among the fleet" in got.text
+
+
 def test_empty_token_lets_nobody_in(tailscale: Path) -> None:
     headers = {"Authorization": "Bearer "}
     assert ask(tailscale, Door.LOOPBACK, headers=headers, token="").status_code == 401
@@ -148,6 +201,27 @@ def test_bodies_are_bounded_in_pieces_too(tailscale: Path) -> None:
         ask(tailscale, Door.TAILNET, method="POST", content=b"x" * (LIMIT + 1)).status_code == 413
     )
     assert ask(tailscale, Door.TAILNET, method="POST", content=pieces()).status_code == 413
+
+
+def test_bodies_are_longer_only_where_files_are_taken(tailscale: Path) -> None:
+    keeper = Doorkeeper({"ada@example.org": "ada"}, RIGHT, Whois((str(tailscale),)))
+    app = Starlette(routes=[Route(path, page, methods=["POST"]) for path in ("/x", "/files")])
+    longer = {"/files": 2 * LIMIT}
+    guard = Guard(app, Door.TAILNET, keeper, ("fleet",), 8080, LIMIT, longer)
+
+    async def run() -> dict[str, int]:
+        transport = httpx.ASGITransport(guard, client=(ADA, 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://fleet:8080") as client:
+            return {
+                f"{path} {size}": (await client.post(path, content=b"x" * size)).status_code
+                for path in ("/x", "/files", "/files/")
+                for size in (LIMIT + 1, 2 * LIMIT + 1)
+            }
+
+    assert asyncio.run(run()) == {
+        **{"/x 1001": 413, "/x 2001": 413, "/files 1001": 200, "/files 2001": 413},
+        **{"/files/ 1001": 413, "/files/ 2001": 413},
+    }
 
 
 @pytest.mark.parametrize("peer", [ADA, "100.64.0.9"])
