@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: help demo test venv lint unit lab golden bench bench-gateway bench-distribution lock clean
+.PHONY: help demo test venv lint unit browser lab system golden screenshots bench bench-gateway \
+    bench-distribution bench-orchestrator lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -12,7 +13,7 @@ help: ## show this list
 demo: $(VENV)/ready ## start the lab's nine hosts, converge them, check them, show them
 	@$(BIN)/python -m lab.demo
 
-test: lint unit lab ## everything: lint, types, all tests; the lab's too where it can run
+test: lint system unit browser lab ## everything: lint, types, all tests; the lab's too where it can run
 
 venv: $(VENV)/ready ## install the Python packages into .venv
 
@@ -24,11 +25,21 @@ lint: $(VENV)/ready ## format, style and types
 unit: $(VENV)/ready ## the tests that need neither network nor lab
 	$(PYTEST) -n auto --dist loadfile tests/unit tests/golden
 
+browser: $(VENV)/ready ## the orchestrator's pages in a real browser, which has to be installed
+	$(PYTEST) -rs tests/browser
+
+system: ## install the programs that some tests need: a browser, and age
+	@{ command -v chromium && command -v age; } >/dev/null || sh ./bootstrap chromium age || \
+	    echo "tests that need them are skipped" >&2
+
 lab: $(VENV)/ready ## the tests that need the lab (root on Linux)
 	$(PYTEST) tests/lab
 
 golden: $(VENV)/ready ## write the golden files anew; read the difference before you commit it
 	$(BIN)/python -m tests.golden.update
+
+screenshots: $(VENV)/ready ## photograph the pages for docs/img
+	$(BIN)/python -m tests.browser.screenshots
 
 bench: $(VENV)/ready ## a run that changes nothing: ours, stock pyinfra, bare ssh, side by side
 	$(BIN)/python -m bench.noop
@@ -39,6 +50,9 @@ bench-gateway: $(VENV)/ready ## many streams at once: through the metering gatew
 
 bench-distribution: $(VENV)/ready ## a file to every host over slow links: scp, ours, with a relay; needs root on Linux
 	$(BIN)/python -m bench.distribution
+
+bench-orchestrator: $(VENV)/ready ## the pages while fifty agents talk: how quickly they come, how memory grows
+	$(BIN)/python -m bench.orchestrator
 
 lock: $(VENV)/ready ## choose the versions of all Python packages anew
 	$(BIN)/pip install --quiet pip-tools

@@ -26,7 +26,10 @@ BODY_LIMITS = {("POST", "/api/v1/files"): _WITH_FILES, ("POST", "/tasks"): _WITH
 # Whoever is refused gets no style sheet either.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{title} · agentfleet</title></head>
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title} · agentfleet</title>
+</head>
 <body><main><h1>{title}</h1><p>{words}</p></main></body>
 </html>
 """

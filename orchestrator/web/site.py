@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from urllib.parse import urlencode
 
 from markupsafe import Markup
@@ -49,11 +50,15 @@ class Site:
         title: str,
         parts: Sequence[str] = (),
         status: int = 200,
+        known: Mapping[str, Shown] = MappingProxyType({}),
         **more: object,
     ) -> HTMLResponse:
-        """A page whose template shows these parts by `part("NAME")`. They are kept up to date."""
-        shown = {name: await self.live.show(name) for name in parts}
-        known = [("part", f"{name}~{one.digest}") for name, one in shown.items()]
+        """A page whose template shows these parts by `part("NAME")`. They are kept up to date.
+
+        Those that are `known` already need not be found out.
+        """
+        shown = {name: known.get(name) or await self.live.show(name) for name in parts}
+        there = [("part", f"{name}~{one.digest}") for name, one in shown.items()]
         text = html(
             template,
             title=title,
@@ -61,7 +66,7 @@ class Site:
             here=request.url.path,
             person=person(request).name,
             csrf=csrf_token(self._secret, person(request)),
-            live=f"/live?{urlencode(known)}" if known else "",
+            live=f"/live?{urlencode(there)}" if there else "",
             part=lambda name, kind="": _holder(name, kind, shown[name]),
             **more,
         )

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orchestrator.desk import Desk, UnknownError
-from orchestrator.tasks.model import FOLLOWS, OPEN, State
+from orchestrator.tasks.model import FOLLOWS, OPEN, State, Task
 from orchestrator.web import operations as do
 from orchestrator.web.operations import Call
 from orchestrator.web.pages.talk import conversation
@@ -35,12 +35,16 @@ def _attempt(which: str) -> tuple[int, int]:
 
 
 async def _row(desk: Desk, which: str) -> Shown:
-    return Shown(html("parts/task_row.html", task=await desk.task(number_of(which))))
+    return _row_of(await desk.task(number_of(which)))
+
+
+def _row_of(task: Task) -> Shown:
+    return Shown(html("parts/task_row.html", task=task))
 
 
 async def _counts(desk: Desk, which: str) -> Shown:
     counts = (await desk.counts()).by_state
-    there = [(one, counts[one]) for one in State if counts.get(one)]
+    there = [(one, counts.get(one, 0)) for one in State]  # all of them: none may come or go
     values = {"there": there, "chosen": _states(which), "all": sum(counts.values())}
     return Shown(html("parts/task_counts.html", **values))
 
@@ -102,7 +106,8 @@ def routes(site: Site) -> list[Route]:
         tasks = await site.desk.tasks(states, before=before, most=most + 1)
         shown, words = tasks[:most], ",".join(states)
         newest = shown[0].id if shown else 0
-        parts = [f"task-counts:{words}", *(f"task-row:{one.id}" for one in shown)]
+        rows = {f"task-row:{one.id}": _row_of(one) for one in shown}
+        parts = [f"task-counts:{words}", *rows]
         values: dict[str, Any] = {
             "tasks": shown,
             "counts": parts[0],
@@ -110,6 +115,7 @@ def routes(site: Site) -> list[Route]:
             "states": states,
             "older": shown[-1].id if len(tasks) > most else 0,
             "before": before,
+            "known": rows,
         }
         parts += [values["newer"]] if values["newer"] else []
         return await site.page(request, "tasks.html", "Tasks", parts, **values)

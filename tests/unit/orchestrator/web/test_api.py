@@ -51,18 +51,14 @@ class Client:
         return self.ask("POST", path, **({"json": body} if body is not None else {}), **more)
 
 
-def guard(tmp_path: Path, desk: MemoryDesk, door: Door, programs: tuple[str, ...] = ()) -> Guard:
+def guard(tmp_path: Path, desk: MemoryDesk, door: Door) -> Guard:
+    """In a tailnet that knows nobody."""
     known = config(tmp_path)
-    keeper = Doorkeeper(known.operators, TOKEN, Whois(programs))
-    return guarded(app(desk, b"forms"), door, keeper, known)
-
-
-def nobody_known(tmp_path: Path) -> tuple[str, ...]:
-    """The programs of a tailnet in which no device is known."""
-    program = tmp_path / "tailscale"
-    program.write_text("#!/bin/sh\necho 'peer not found' >&2; exit 1\n")
+    (program,) = map(Path, known.tailscale)
+    program.write_text('#!/bin/sh\necho "peer not found" >&2\nexit 1\n')
     program.chmod(0o755)
-    return (str(program),)
+    keeper = Doorkeeper(known.operators, TOKEN, Whois(known.tailscale))
+    return guarded(app(desk, b"forms"), door, keeper, known)
 
 
 @pytest.fixture
@@ -182,7 +178,7 @@ def test_nobody_gets_an_answer_without_credentials(
 ) -> None:
     """Every route, with every header that somebody could believe."""
     peer = "100.64.0.99" if door is Door.TAILNET else "127.0.0.1"
-    stranger = Client(guard(tmp_path, desk, door, nobody_known(tmp_path)), FORGED, peer)
+    stranger = Client(guard(tmp_path, desk, door), FORGED, peer)
     before = len(desk_audits(desk))
     for method, path in every_route():
         answer = stranger.ask(method, path, json={"prompt": "x"})
@@ -198,8 +194,7 @@ def desk_audits(desk: MemoryDesk) -> tuple[Any, ...]:
 def test_the_token_opens_loopback_alone(tmp_path: Path, desk: MemoryDesk) -> None:
     known = {"authorization": f"Bearer {TOKEN}"}
     assert Client(guard(tmp_path, desk, Door.LOOPBACK), known).get("/healthz")["ok"] is True
-    tailnet = guard(tmp_path, desk, Door.TAILNET, nobody_known(tmp_path))
-    outside = Client(tailnet, known, "100.64.0.9")
+    outside = Client(guard(tmp_path, desk, Door.TAILNET), known, "100.64.0.9")
     assert outside.ask("GET", "/healthz").status_code == 403
 
 

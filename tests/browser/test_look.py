@@ -1,0 +1,107 @@
+"""Every page in a real browser: for everybody, at every width, in dark and light, in silence."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.conftest import DESKTOP, PHONE, Served, served, visit
+from tests.unit.orchestrator.web.desks import MemoryDesk
+
+AXE = Path(__file__).parent / "axe"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PAGES = [
+    *(
+        "/",
+        "/agents/mini",
+        "/agents/tower",
+        "/kill",
+        "/kill?host=mini",
+        "/tasks",
+        "/tasks?state=lost",
+    ),
+    *("/tasks/new", "/tasks/3", "/tasks/4", "/tasks/5?attempt=1", "/tasks/7", "/plans", "/plans/1"),
+    *("/plans/2", "/plans/5", "/cluster", "/costs", "/activity", "/tasks/99"),
+]
+NARROW = {"width": 360, "height": 740}
+
+
+def test_the_checker_is_what_its_authors_published() -> None:
+    row = (AXE / "VENDORED").read_text().splitlines()[1].split()
+    script = (AXE / row[0]).read_bytes()
+    assert hashlib.sha256(script).hexdigest() == row[3]
+    assert f"axe v{row[2]}".encode() in script[:100]
+    assert (AXE / "LICENSE").read_text().strip()
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds on the page as it is now."""
+    page.evaluate((AXE / "axe.min.js").read_text() + "; 0")
+    options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
+    found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
+    return [
+        f"{one['id']}: {node['html'][:160]} {node['failureSummary']}"
+        for one in found["violations"]
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_for_everybody(
+    browser: Browser, site: Served, viewport: dict[str, int], scheme: str
+) -> None:
+    with visit(browser, site, viewport=viewport, color_scheme=scheme) as it:
+        for path in PAGES:
+            it.page.goto(path)
+            it.page.locator("h1").wait_for()
+            assert violations(it.page) == [], path
+
+
+@pytest.mark.parametrize("kind", [{}, {"hostile": True}, {"empty": True}])
+def test_nothing_is_wider_than_a_phone_and_the_console_is_silent(
+    browser: Browser, tmp_path: Path, kind: dict[str, bool]
+) -> None:
+    """Long names, and texts that would be markup or scripts, too."""
+    desk = MemoryDesk(**kind)
+    known = (path for path in PAGES if not kind.get("empty") or not any(map(str.isdigit, path)))
+    with served(desk, tmp_path) as site, visit(browser, site, viewport=NARROW) as it:
+        for path in known:
+            if kind.get("empty") and ("mini" in path or "tower" in path):
+                continue
+            answer = it.page.goto(path)
+            assert answer is not None
+            wide = it.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= NARROW["width"], path
+            assert it.page.locator("xss-was-here").count() == 0
+            expected = ["404"] if answer.status == 404 else []
+            said = [one for one in it.complaints if not any(code in one for code in expected)]
+            assert said == [], path
+            it.complaints.clear()
+
+
+def test_every_link_that_is_seen_leads_to_a_page(browser: Browser, site: Served) -> None:
+    """As the browser resolves them, links within pages included."""
+    with visit(browser, site) as it:
+        waiting, seen = [f"{site.url}/"], set[str]()
+        while waiting:
+            address = waiting.pop()
+            seen.add(address)
+            path = address.partition("#")[0]
+            answer = it.page.request.get(path)
+            assert answer.status == 200, address
+            if not answer.headers["content-type"].startswith("text/html"):
+                continue
+            it.page.set_content(answer.text().replace("<head>", f'<head><base href="{path}">'))
+            found = it.page.eval_on_selector_all("a[href]", "all => all.map(one => one.href)")
+            ids = set(it.page.eval_on_selector_all("[id]", "all => all.map(one => one.id)"))
+            here = {one for one in found if one.startswith(f"{path}#")}
+            assert {one.partition("#")[2] for one in here} <= ids, address
+            waiting += [one for one in set(found) - here - seen if one.startswith(site.url)]
+            waiting = list(dict.fromkeys(waiting))
+            assert all(one.startswith(site.url) for one in found), address
+        assert len(seen) > 40

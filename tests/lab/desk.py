@@ -1,0 +1,78 @@
+"""Putting the lab's orchestrator to work, as `fleet task` and the page do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fleet import orchestrator
+from fleet.problems import FleetError
+from fleet.target import Target
+from tests.lab.agents import until
+
+API = "/api/v1"
+OPEN = ("queued", "reserved", "running")
+
+
+def send(target: Target, prompt: str, **more: Any) -> int:
+    """Send a task: its number. `more` are fields of the API's Draft."""
+    body = json.dumps({"prompt": prompt} | more).encode()
+    return int(orchestrator.api(target, "POST", f"{API}/tasks", body)["id"])
+
+
+def on(host: str) -> dict[str, Any]:
+    """The wish for this host and no other."""
+    return {"host": host, "failover": False}
+
+
+def task(target: Target, number: int) -> dict[str, Any]:
+    found = orchestrator.api(target, "GET", f"{API}/tasks/{number}")
+    assert isinstance(found, dict)
+    return found
+
+
+def act(target: Target, number: int, verb: str) -> None:
+    orchestrator.api(target, "POST", f"{API}/tasks/{number}/{verb}")
+
+
+def all_tasks(target: Target) -> dict[int, dict[str, Any]]:
+    found = orchestrator.api(target, "GET", f"{API}/tasks?most=200")["tasks"]
+    return {one["id"]: one for one in found}
+
+
+def becomes(target: Target, number: int, *states: str) -> dict[str, Any]:
+    """Wait until the task is in one of these states; it ends at once when that cannot be."""
+
+    def there() -> bool:
+        now = task(target, number)
+        ended = now["state"] not in (*OPEN, "lost", *states)
+        assert not ended, f"task {number} is {now['state']}: {now['reason']}"
+        return now["state"] in states
+
+    until(there)
+    return task(target, number)
+
+
+def said(target: Target, number: int, role: str) -> str:
+    """What the user or the agent said in a task's last attempt."""
+    found = orchestrator.api(target, "GET", f"{API}/tasks/{number}/messages")["messages"]
+    return "\n".join(one["content"] for one in found if one["role"] == role)
+
+
+def answers(target: Target) -> bool:
+    """Whether the orchestrator's page does."""
+    try:
+        orchestrator.api(target, "GET", "/healthz")
+    except FleetError:
+        return False
+    return True
+
+
+def agents(target: Target) -> dict[str, dict[str, Any]]:
+    found = orchestrator.api(target, "GET", f"{API}/agents")["agents"]
+    return {one["host"]["name"]: one for one in found}
+
+
+def all_idle(target: Target) -> None:
+    """Wait until every agent may be given work."""
+    until(lambda: {one["condition"] for one in agents(target).values()} == {"idle"})

@@ -1,0 +1,164 @@
+"""The orchestrator puts real agents to work: tasks, code, plans, and who may ask for them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fleet import orchestrator
+from fleet.target import Target
+from lab.api import Lab
+from tests.lab import desk
+from tests.lab.agents import ORCHESTRATOR, until
+from tests.lab.runs import converge, fleet
+
+PORT = 8080
+STATE = "/var/lib/agentfleet-orchestrator"
+
+
+def test_all_agents_are_there_after_one_run_without_a_click(lab: Lab, target: Target) -> None:
+    desk.all_idle(target)
+    told = fleet("agents", "--json")
+    assert told.returncode == 0, told.stderr
+    there = [one["host"]["name"] for one in json.loads(told.stdout)["agents"]]
+    assert there == [host.name for host in lab.fleet.hosts if host.is_agent]
+    assert len(there) == 6
+
+
+def git(folder: Path, *words: str) -> str:
+    person = ["-c", "user.name=Alice", "-c", "user.email=alice@example.com"]
+    run = subprocess.run(
+        ["git", *person, *words], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return run.stdout
+
+
+def test_code_goes_to_a_pi_and_comes_back_as_a_branch(target: Target, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "main")
+    (tmp_path / "notes").write_text("one\n")
+    git(tmp_path, "add", "notes")
+    git(tmp_path, "commit", "-q", "-m", "one")
+    work = "cd {code} && echo two >>notes && git commit -q -a -m 'Add two' && echo three >>notes"
+    sent = fleet(
+        *("task", "send", f"run {work}", "--host", "rpi3", "--no-failover", "--repo"),
+        *(str(tmp_path), "--wait", "--json"),
+    )
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    (number,) = desk.all_tasks(target).keys() & {max(desk.all_tasks(target))}
+    assert desk.task(target, number)["host"] == "rpi3"
+    fetched = fleet("task", "fetch", str(number), "--repo", str(tmp_path))
+    assert fetched.returncode == 0, fetched.stderr
+    branch = f"task-{number}"
+    assert git(tmp_path, "show", f"{branch}:notes") == "one\ntwo\nthree\n"
+    assert "Add two" in git(tmp_path, "log", "--format=%s", f"main..{branch}")
+    assert git(tmp_path, "show", "main:notes") == "one\n"
+    assert git(tmp_path, "status", "--porcelain") == ""
+
+
+def test_a_plan_runs_across_two_hosts_and_hands_results_on(target: Target) -> None:
+    """Made by Claude Code on the orchestrator; nothing runs before it is approved."""
+    steps = "plan: look@rpi1: run echo the answer is 6x7; tell@imac<look: say I was told"
+    body = json.dumps({"goal": steps}).encode()
+    number = orchestrator.api(target, "POST", f"{desk.API}/plans", body)["id"]
+
+    def state() -> str:
+        found = orchestrator.api(target, "GET", f"{desk.API}/plans/{number}")["plan"]
+        assert found["state"] != "failed", found["reason"]
+        return str(found["state"])
+
+    until(lambda: state() == "review")
+    made = orchestrator.api(target, "GET", f"{desk.API}/plans/{number}")["tasks"]
+    look, tell = sorted(made, key=lambda one: int(one["id"]))
+    assert [one["state"] for one in made] == ["draft", "draft"]
+    assert tell["after"] == [look["id"]]
+    orchestrator.api(target, "POST", f"{desk.API}/plans/{number}/approve")
+    done = [desk.becomes(target, one["id"], "done") for one in (look, tell)]
+    assert [one["host"] for one in done] == ["rpi1", "imac"]
+    assert done[0]["ended"] <= done[1]["sent"]
+    assert "the answer is 6x7" in desk.said(target, tell["id"], "user")
+    assert "I was told" in desk.said(target, tell["id"], "agent")
+
+
+def test_a_task_outlives_a_restart_of_the_service(lab: Lab, target: Target) -> None:
+    """As an upgrade does: the agent works on, is told nothing twice, and its end is seen."""
+    file = "/tmp/outlives"  # noqa: S108 - on a host of the lab
+    number = desk.send(target, f"run echo told >>{file}; sleep 20; echo over", wish=desk.on("imac"))
+    desk.becomes(target, number, "running")
+    lab.run(ORCHESTRATOR, "systemctl restart agentfleet-orchestrator")
+    until(lambda: desk.answers(target))
+    ended = desk.becomes(target, number, "done")
+    assert ended["attempt"] == 1
+    assert "over" in desk.said(target, number, "agent")
+    assert lab.run("imac", f"cat {file}").stdout == "told\n"
+
+
+def test_an_agent_that_is_killed_leaves_a_lost_task_that_is_tried_again_by_hand(
+    lab: Lab, target: Target
+) -> None:
+    begun, go = "/tmp/begun", "/tmp/go"  # noqa: S108 - on a host of the lab
+    prompt = f"run echo told >>{begun}; test -e {go} || sleep 600; echo over"
+    number = desk.send(target, prompt, wish=desk.on("rpi2"))
+    until(lambda: lab.run("rpi2", f"cat {begun}", check=False).stdout == "told\n")
+    lab.run("rpi2", "systemctl kill --signal=KILL agentfleet-agentapi")
+    lost = desk.becomes(target, number, "lost")
+    assert lost["reason"]
+    shown = fleet("task", "list", "--state", "lost")
+    assert str(number) in shown.stdout
+    lab.run("rpi2", f"touch {go}")
+    until(lambda: desk.agents(target)["rpi2"]["condition"] == "idle")
+    assert desk.task(target, number)["state"] == "lost", "nobody is told twice by itself"
+    assert lab.run("rpi2", f"cat {begun}").stdout == "told\n"
+    assert fleet("task", "retry", str(number)).returncode == 0
+    done = desk.becomes(target, number, "done")
+    assert done["attempt"] == 2
+    assert lab.run("rpi2", f"cat {begun}").stdout == "told\ntold\n"
+
+
+FORGED = " ".join(
+    f"-H '{header}'"
+    for header in (
+        "Tailscale-User-Login: alice@example.com",
+        "Tailscale-User-Name: alice",
+        "X-Forwarded-For: 100.64.0.1",
+        "X-Agentfleet-Who: alice",
+        "Authorization: Bearer guessed",
+    )
+)
+
+
+@pytest.mark.parametrize("user", ["claude-agent", "icecc"])
+def test_other_accounts_of_the_box_get_nothing(lab: Lab, target: Target, user: str) -> None:
+    """Whatever they say of themselves, at each of the three doors; nor do they read its files."""
+    address = lab.fleet.host(ORCHESTRATOR).addresses.tailnet
+    become = f"setpriv --reuid={user} --regid={user} --clear-groups"
+    places = (f"http://127.0.0.1:{PORT}", f"http://localhost:{PORT}", f"http://{address}:{PORT}")
+    for place in places:
+        for path in ("/", "/healthz", "/metrics", "/api/v1/agents", "/live?part=summary~"):
+            ask = (
+                f"{become} curl -s -m 10 -o /dev/null -w '%{{http_code}}' {FORGED} '{place}{path}'"
+            )
+            said = lab.run(ORCHESTRATOR, ask, check=False).stdout
+            assert said in ("401", "403", "000"), (place, path, said)
+    socket = lab.run(
+        ORCHESTRATOR, f"find /run {STATE} -type s -path '*orchestrator*'"
+    ).stdout.split()
+    assert socket
+    secret = f"{STATE} /etc/agentfleet/orchestrator.json"
+    files = lab.run(ORCHESTRATOR, f"find {secret} -type f").stdout.split()
+    assert any(file.endswith("token") for file in files)
+    assert any(".sqlite" in file or file.endswith(".db") for file in files)
+    for file in files:
+        if file.startswith(STATE):
+            assert lab.run(ORCHESTRATOR, f"{become} cat {file}", check=False).returncode, file
+    for one in socket:
+        ask = f"{become} curl -s -m 5 --unix-socket {one} {FORGED} http://x/healthz"
+        assert lab.run(ORCHESTRATOR, ask, check=False).returncode, one
+
+
+def test_a_second_run_changes_nothing(lab: Lab) -> None:
+    run = converge()
+    assert run.code == 0, run.output
+    assert run.changes == {}
