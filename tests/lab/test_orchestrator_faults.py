@@ -14,6 +14,7 @@ from tests.lab.runs import converge, fleet
 
 TOLD = "/tmp/told"  # noqa: S108 - on the lab's hosts: a line for each time that an agent was told
 MANY = 20
+ENDED = ("done", "failed", "cancelled")
 # Claude Code itself, which can write that line. The Macs of the lab have one without tools.
 FAILS, LOSES, WORKS = "rpi1", "rpi2", "rpi3"
 BUSY, HELD = "imac", "macbook1"
