@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
 .PHONY: help demo test venv lint unit browser lab system golden screenshots bench bench-gateway \
-    bench-distribution lock clean
+    bench-distribution bench-orchestrator lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -50,6 +50,9 @@ bench-gateway: $(VENV)/ready ## many streams at once: through the metering gatew
 
 bench-distribution: $(VENV)/ready ## a file to every host over slow links: scp, ours, with a relay; needs root on Linux
 	$(BIN)/python -m bench.distribution
+
+bench-orchestrator: $(VENV)/ready ## the pages while fifty agents talk: how quickly they come, how memory grows
+	$(BIN)/python -m bench.orchestrator
 
 lock: $(VENV)/ready ## choose the versions of all Python packages anew
 	$(BIN)/pip install --quiet pip-tools
