@@ -21,6 +21,7 @@ from orchestrator.web.parts import Part, Shown, element, identity
 GATHER_S = 0.25  # news of this time are one update
 HEARTBEAT_S = 15.0
 MOST_PARTS = 300  # that one page may ask for
+UPDATED = "1"  # what a browser that comes again says had been sent, if anything had been
 _KEPT = 2_000  # parts as they were shown last
 _EVERYBODY = ("all", "")
 _LINE = re.compile("\r\n|\r|\n")  # what ends a line of an event stream
@@ -142,7 +143,7 @@ def _swap(how: str, where: str, html: Markup) -> str:
 
 def _event(html: str) -> bytes:
     lines = "".join(f"data: {line}\n" for line in _LINE.split(html))
-    return f"event: parts\n{lines}\n".encode()
+    return f"id: {UPDATED}\nevent: parts\n{lines}\n".encode()
 
 
 class _Ticker:

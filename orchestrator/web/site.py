@@ -81,15 +81,18 @@ class Site:
         return Call(request, self.desk, {"number": number, **path}, {}, body)
 
     async def stream(self, request: Request) -> Response:
-        """Keeps a page's parts up to date: `part` is NAME~DIGEST, once for each."""
-        asked = request.query_params.getlist("part")
+        """Keeps a page's parts up to date: `part` is NAME~DIGEST, once for each.
+
+        A browser that lost the stream asks the same again, though the page has other parts by now.
+        """
+        asked, again = request.query_params.getlist("part"), "last-event-id" in request.headers
         if not asked or len(asked) > MOST_PARTS:
             raise HTTPException(400, f"a page has 1 to {MOST_PARTS} parts")
         digests = {}
         for one in asked:
             name, _, digest = one.partition("~")
             self.live.require(name)
-            digests[name] = digest
+            digests[name] = "" if again else digest
         stream = self.live.stream(digests)
         return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
 

@@ -123,3 +123,52 @@ def test_a_page_finds_back_to_a_service_that_starts_anew(browser: Browser, tmp_p
         with served(desk, tmp_path, site.port):
             expect(it.page.locator("#link")).to_have_text("live", timeout=20_000)
             expect(it.page.locator(".badge").first).to_have_text("done", timeout=SOON_MS)
+
+
+def test_what_is_again_as_it_was_is_shown_so_after_a_restart(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The page came with two idle agents, has since shown one, and there are two again."""
+    desk = MemoryDesk()
+    with served(desk, tmp_path) as site, visit(browser, site) as it:
+        it.page.goto("/")
+        live(it.page)
+        expect(it.page.locator("#part-summary")).to_contain_text("2 idle")
+        site.do(desk._be, "rpi1", Condition.WORKING)
+        expect(it.page.locator("#part-summary")).to_contain_text("1 idle", timeout=SOON_MS)
+        site.stop()
+        expect(it.page.locator("#link")).to_have_text("trying again")
+        desk._be("rpi1", Condition.IDLE)
+        with served(desk, tmp_path, site.port):
+            expect(it.page.locator("#link")).to_have_text("live", timeout=20_000)
+            expect(it.page.locator("#part-summary")).to_contain_text("2 idle", timeout=SOON_MS)
+
+
+def look(page: Page, *, away: bool) -> None:
+    """Somebody turns to another tab, or back to this one."""
+    page.evaluate(
+        """away => {
+        Object.defineProperty(document, "hidden", {value: away, configurable: true});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""",
+        away,
+    )
+
+
+def test_a_page_that_nobody_sees_is_not_kept_up_to_date_until_somebody_does(
+    browser: Browser, site: Served
+) -> None:
+    with visit(browser, site) as it:
+        it.page.goto("/")
+        live(it.page)
+        site.do(site.desk._be, "rpi1", Condition.WORKING)
+        summary = it.page.locator("#part-summary")
+        expect(summary).to_contain_text("1 idle", timeout=SOON_MS)
+        look(it.page, away=True)
+        it.page.wait_for_function("() => !document.querySelector('[sse-connect]')")
+        site.do(site.desk._be, "rpi1", Condition.IDLE)
+        it.page.wait_for_timeout(1_000)
+        assert "1 idle" in summary.inner_text(), "a connection less for whoever has many tabs"
+        look(it.page, away=False)
+        expect(summary).to_contain_text("2 idle", timeout=SOON_MS)
+        assert it.complaints == []

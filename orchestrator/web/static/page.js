@@ -41,12 +41,17 @@
   document.body.addEventListener("htmx:sseOpen", () => say("live", "open"));
   document.body.addEventListener("htmx:sseError", () => say("trying again", "closed"));
 
+  /* The stream's address says what the page came with, which is no longer what it has. */
+  document.body.addEventListener("htmx:sseMessage", ({ target }) => {
+    target.setAttribute("sse-connect", target.getAttribute("sse-connect").replace(/~\w+/g, "~"));
+  });
+
   /* A browser gives a site six connections: a page that nobody sees needs none. */
   if (live) {
-    const stream = live.innerHTML;
+    let stream = live.innerHTML;
     document.addEventListener("visibilitychange", () => {
-      const html = document.hidden ? "" : stream;
-      htmx.swap(live, html, { swapStyle: "innerHTML" });
+      if (document.hidden) stream = live.innerHTML || stream;
+      htmx.swap(live, document.hidden ? "" : stream, { swapStyle: "innerHTML" });
     });
   }
 })();

@@ -69,7 +69,8 @@ def test_a_page_hears_of_its_own_parts_alone() -> None:
         assert not waiting.done()
         desk.become(3, State.DONE)
         said = await waiting
-        assert said.startswith('event: parts\ndata: <div id="part-task-3" hx-swap-oob="innerHTML">')
+        part = '<div id="part-task-3" hx-swap-oob="innerHTML">'
+        assert said.startswith(f"id: 1\nevent: parts\ndata: {part}")
         assert "done" in said
         assert "agent-rpi1" not in said
 
@@ -153,8 +154,8 @@ def test_hostile_text_stays_within_its_event() -> None:
         await anext(stream)
         said = await update(stream)
         lines = said.removesuffix("\n\n").split("\n")
-        assert lines[0] == "event: parts"
-        assert all(line.startswith("data: ") for line in lines[1:])
+        assert lines[:2] == ["id: 1", "event: parts"]
+        assert all(line.startswith("data: ") for line in lines[2:])
         assert "\r" not in said
         assert "<xss" not in said
 
