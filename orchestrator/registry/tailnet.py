@@ -19,8 +19,8 @@ class TailnetError(Exception):
     """The tailnet does not say; the text says why."""
 
 
-async def ask(programs: Sequence[str], *words: str) -> Any:  # noqa: ANN401 - JSON
-    """What the first of the programs that is there answers to `WORDS --json`, read from JSON.
+async def ask(programs: Sequence[str], *words: str, limit_s: float = ANSWER_S) -> Any:  # noqa: ANN401 - JSON
+    """What the first of the programs that is there answers to these words, read from JSON.
 
     Raises TailnetError.
     """
@@ -36,7 +36,7 @@ async def ask(programs: Sequence[str], *words: str) -> Any:  # noqa: ANN401 - JS
         limit=ANSWER_LIMIT,
     )
     try:
-        async with asyncio.timeout(ANSWER_S):
+        async with asyncio.timeout(limit_s):
             said, errors = await process.communicate()
     except TimeoutError:
         raise TailnetError(f"tailscale {words[0]} does not answer") from None

@@ -23,7 +23,6 @@ from orchestrator.web.values import plain
 PREFIX = "/api/v1"
 PROBLEM = "application/problem+json"
 RAW = "application/octet-stream"
-JSON_LIMIT = 2 << 20  # bytes
 _BIGGEST = 2**53
 Handler = Callable[[Call], Awaitable[object]]
 
@@ -174,8 +173,6 @@ async def _json(request: Request) -> object:
     if kind != "application/json":
         raise HTTPException(415, "a body here is application/json")
     said = await request.body()
-    if len(said) > JSON_LIMIT:
-        raise HTTPException(413, f"at most {JSON_LIMIT} bytes")
     try:
         return json.loads(said)
     except (ValueError, RecursionError):

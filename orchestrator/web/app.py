@@ -12,15 +12,10 @@ from starlette.responses import Response
 from orchestrator.config import Config
 from orchestrator.desk import Desk, RefusedError, UnknownError
 from orchestrator.web import api, metrics, pages, static_files
-from orchestrator.web.api import JSON_LIMIT, PREFIX
 from orchestrator.web.guard import Guard
-from orchestrator.web.operations import MOST_FILE
 from orchestrator.web.schemas import OddBodyError
 from orchestrator.web.who import Door, Doorkeeper
 
-# Bytes. A form has some around its file.
-BODY_LIMIT = JSON_LIMIT
-FILE_LIMITS = dict.fromkeys(("/tasks", f"{PREFIX}/files"), MOST_FILE + (1 << 20))
 PROGRAMS = ("/api/", "/metrics", "/healthz")  # who asks here reads no pages
 
 
@@ -52,4 +47,4 @@ def app(desk: Desk, secret: bytes) -> Starlette:
 
 def guarded(application: Starlette, door: Door, keeper: Doorkeeper, config: Config) -> Guard:
     """The application behind one door."""
-    return Guard(application, door, keeper, config.names, config.port, BODY_LIMIT, FILE_LIMITS)
+    return Guard(application, door, keeper, config.names, config.port)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,10 +15,24 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.web.operations import MOST_FILE
 from orchestrator.web.who import DeniedError, Door, Doorkeeper, Person
 
 SAFE = frozenset({"GET", "HEAD"})
 OWN_SITES = frozenset({"same-origin", "none"})  # `none`: somebody typed the address
+BODY_LIMIT = 2 << 20  # bytes
+_WITH_FILES = MOST_FILE + (1 << 20)  # a form has some around its file
+BODY_LIMITS = {("POST", "/api/v1/files"): _WITH_FILES, ("POST", "/tasks"): _WITH_FILES}
+# Whoever is refused gets no style sheet either.
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title} · agentfleet</title>
+</head>
+<body><main><h1>{title}</h1><p>{words}</p></main></body>
+</html>
+"""
 SECURITY = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -49,40 +64,32 @@ class Guard:
     keeper: Doorkeeper
     names: Sequence[str]
     port: int
-    body_limit: int  # bytes
-    longer: Mapping[str, int] = field(default_factory=dict)  # path → bytes, where files are taken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
         if scope["type"] != "http":
             return
         sender = _hardened(send)
-        refused = self._refused(scope)
         try:
-            if refused is None:
-                person = await self.keeper.person(self.door, scope)
+            self._check(scope)
+            person = await self.keeper.person(self.door, scope)
         except DeniedError as error:
-            refused = _refusal(scope, str(error), error.status)
-        if refused is not None:
+            refused = _refusal(Headers(scope=scope), error)
             await refused(scope, receive, sender)
             return
         scope.setdefault("state", {})["person"] = person
-        await self.app(scope, _bounded(receive, self._limit(scope)), sender)
+        await self.app(scope, _bounded(receive, _body_limit(scope)), sender)
 
-    def _refused(self, scope: Scope) -> Response | None:
-        """What the request alone is refused for, whoever sends it."""
+    def _check(self, scope: Scope) -> None:
+        """Raises DeniedError for what nobody may ask."""
         headers = Headers(scope=scope)
         if self.door is not Door.SOCKET and not self._is_ours(headers.getlist("host")):
-            return _refusal(scope, "There is no such site here.", 421)
+            raise DeniedError(421, "There is no such site here.")
         if scope["method"] not in SAFE and self._is_foreign(headers):
-            return _refusal(scope, "This came from another site.", 403)
-        length, limit = headers.get("content-length", "0"), self._limit(scope)
+            raise DeniedError(403, "This came from another site.")
+        length, limit = headers.get("content-length", "0"), _body_limit(scope)
         if not (length.isascii() and length.isdigit()) or int(length) > limit:
-            return _refusal(scope, _too_much(limit), 413)
-        return None
-
-    def _limit(self, scope: Scope) -> int:
-        return self.longer.get(scope["path"], self.body_limit)
+            raise DeniedError(413, _too_much(limit))
 
     def _is_ours(self, hosts: Sequence[str]) -> bool:
         ours = {one for name in self.names for one in (name, f"{name}:{self.port}")}
@@ -100,19 +107,21 @@ class Guard:
             return True
 
 
-def _refusal(scope: Scope, words: str, status: int) -> Response:
-    """The words: as a page for a browser, which gets nothing of ours to make it look better."""
-    if "text/html" not in Headers(scope=scope).get("accept", ""):
-        return PlainTextResponse(f"{words}\n", status)
-    page = (
-        '<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width">'
-        f"<title>agentfleet</title><h1>Not here</h1><p>{escape(words)}</p></html>\n"
-    )
-    return HTMLResponse(page, status)
+def _body_limit(scope: Scope) -> int:
+    """How many bytes the body of this request may have."""
+    return BODY_LIMITS.get((scope["method"], scope["path"]), BODY_LIMIT)
 
 
 def _too_much(limit: int) -> str:
-    return f"At most {limit} bytes are taken here."
+    return f"A request here may have {limit} bytes."
+
+
+def _refusal(headers: Headers, error: DeniedError) -> Response:
+    """A page for browsers, a line for programs."""
+    if "text/html" not in headers.get("accept", ""):
+        return PlainTextResponse(f"{error}\n", error.status)
+    title = HTTPStatus(error.status).phrase
+    return HTMLResponse(PAGE.format(title=title, words=escape(str(error))), error.status)
 
 
 def _hardened(send: Send) -> Send:

@@ -68,11 +68,14 @@ def answers(target: Target) -> bool:
     return True
 
 
-def agents(target: Target) -> dict[str, dict[str, Any]]:
+def conditions(target: Target) -> dict[str, str]:
+    """How each agent is that fleet.yaml does not have off; nothing while the page is silent."""
+    if not answers(target):
+        return {}
     found = orchestrator.api(target, "GET", f"{API}/agents")["agents"]
-    return {one["host"]["name"]: one for one in found}
+    return {one["host"]["name"]: one["condition"] for one in found if one["condition"] != "off"}
 
 
 def all_idle(target: Target) -> None:
-    """Wait until every agent may be given work."""
-    until(lambda: {one["condition"] for one in agents(target).values()} == {"idle"})
+    """Wait until every agent may be given work, as the page sees it."""
+    until(lambda: set(conditions(target).values()) == {"idle"})

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from fleet.target import Target
 from lab.api import Lab
 from tests.browser.chromium import launched
-from tests.lab.agents import LONGEST_S, ORCHESTRATOR, idle
+from tests.lab import desk
+from tests.lab.agents import LONGEST_S, ORCHESTRATOR
 
 DEVICE = "macbook2"  # the operator's, in the tailnet
 WORKS = "rpi2"
@@ -62,8 +64,8 @@ def seen_from(lab: Lab, device: str) -> Iterator[Page]:
         yield page
 
 
-def test_a_task_sent_by_the_page_makes_a_file_and_is_seen_at_work(lab: Lab) -> None:
-    idle(lab, WORKS)
+def test_a_task_sent_by_the_page_makes_a_file_and_is_seen_at_work(lab: Lab, target: Target) -> None:
+    desk.all_idle(target)
     file = "/tmp/made-by-the-page"  # noqa: S108 - on a host of the lab
     with seen_from(lab, DEVICE) as page:
         page.goto("/")

@@ -14,6 +14,7 @@ from fleet.doors import Door, Who, doors
 from fleet.kinds import MAC_ROLES
 from fleet.model import Addresses, Fleet, Host, Operator, Role, load_fleet
 from fleet.policy import GROUP, STRANGERS, Policy, policy
+from fleet.settings import settings_for
 from fleet.target import ROOT
 from tests.golden import FLEET
 from tests.unit.fleet.tailnet import GUEST, Device, Tailnet, devices
@@ -112,6 +113,21 @@ def test_nothing_is_for_everybody(fleet: Fleet) -> None:
         assert not any("*" in one or "autogroup" in one for one in grant["src"] + grant["dst"])
         assert grant["ip"]
         assert all(one.startswith("tcp:") and one[4:].isdigit() for one in grant["ip"])
+
+
+def test_an_agent_that_nobody_knows_is_reached_by_its_tag_or_not_at_all() -> None:
+    fleet, agent = golden(), settings_for(Role.PI.value).agent_port
+    left = Device("left", ("100.104.0.1", "fd7a:115c:a1e0:4::1"), tag="tag:pi")
+    theirs = Device("theirs", ("100.104.0.2", "fd7a:115c:a1e0:4::2"), login=GUEST)
+    net = Tailnet(policy(fleet), devices(fleet) | {one.name: one for one in (left, theirs)})
+    boss = fleet.orchestrator.name
+    assert net.reaches(boss, "left", agent) == {4, 6}
+    assert net.reaches(boss, "theirs", agent) == set()
+    for other in net.devices.keys() - {boss}:
+        assert net.reaches(other, "left", agent) == set()
+    own = net.with_grant(src=["tag:orchestrator"], dst=[GUEST], ip=[f"tcp:{agent}"])
+    assert own.reaches(boss, "theirs", agent) == {4, 6}
+    assert own.failures() == []
 
 
 def test_every_door_has_a_test_that_accepts_and_one_that_denies() -> None:

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from fleet.cli import main
 from fleet.hujson import Document
+from fleet.kinds import Role
 from fleet.model import Fleet
 from fleet.policy import GROUP, Policy
 from fleet.policymerge import merge, rendered
 from fleet.policywide import defeats
 from fleet.problems import FleetError
+from fleet.settings import settings_for
+from fleet.target import ROOT
 from tests.golden import FLEET
 from tests.unit.fleet.tailnet import Tailnet, devices
 from tests.unit.fleet.test_hujson import JSON
@@ -324,6 +327,17 @@ def test_a_rule_for_everybody_is_named(text: str) -> None:
 @pytest.mark.parametrize("text", NARROW)
 def test_what_somebody_decided_for_somebody_is_not(text: str) -> None:
     assert defeats(Document("p.hujson", text), Policy(golden())) == ()
+
+
+def test_the_grant_that_shows_everybodys_agents_is_its_owners() -> None:
+    """The one that the documentation names: it stays, and opens nothing to everybody."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    (own,) = re.findall(r'^{"src": .*autogroup:member.*}$', text, re.MULTILINE)
+    document = merged(f'{{"grants": [{own}]}}')
+    assert own in document.text
+    assert defeats(document, Policy(golden())) == ()
+    port = settings_for(Role.PI.value).agent_port
+    assert json.loads(own)["ip"] == [f"tcp:{port}"]
 
 
 def test_the_line_of_a_rule_for_everybody_and_the_doors_it_opens() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,12 +16,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from orchestrator.web.guard import SECURITY, Guard, csrf_token, is_csrf_token
-from orchestrator.web.who import Door, Doorkeeper, Person, Whois
+from orchestrator.web import who
+from orchestrator.web.guard import BODY_LIMIT, SECURITY, Guard, csrf_token, is_csrf_token
+from orchestrator.web.operations import MOST_FILE
+from orchestrator.web.who import AT_ONCE, Door, Doorkeeper, Person, Whois
 
-LIMIT = 1000
 RIGHT = "right"
 ADA = "100.64.0.7"
+TEXT, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
 
 
 async def page(request: Request) -> PlainTextResponse:
@@ -29,7 +33,10 @@ async def page(request: Request) -> PlainTextResponse:
 
 @pytest.fixture
 def tailscale(tmp_path: Path) -> Path:
-    """Knows Ada, a tagged device of hers, and somebody else; notes each question."""
+    """Knows Ada, a tagged device of hers, and somebody else; notes each question, and each answer.
+
+    It is as slow as `delay` says.
+    """
     answers = {
         ADA: {"Node": {}, "UserProfile": {"LoginName": "ada@example.org"}},
         "100.64.0.8": {
@@ -42,12 +49,13 @@ def tailscale(tmp_path: Path) -> Path:
         (tmp_path / address).write_text(json.dumps(answer))
     program = tmp_path / "tailscale"
     program.write_text(
-        f'''#!/bin/sh
-echo "$*" >> {tmp_path}/asked
-[ ! -e {tmp_path}/down ] || {{ echo "failed to connect to local tailscaled" >&2; exit 1; }}
-[ ! -e {tmp_path}/slow ] || sleep 0.3
-cat "{tmp_path}/${{3%:*}}" 2>/dev/null || {{ echo "peer not found" >&2; exit 1; }}
-'''
+        f"""#!/bin/sh
+cd {tmp_path}
+echo "$*" >> asked
+[ ! -e delay ] || sleep "$(cat delay)"
+echo "$*" >> answered
+cat "${{3%:*}}" 2>/dev/null || {{ echo "peer not found" >&2; exit 1; }}
+"""
     )
     program.chmod(0o755)
     return program
@@ -59,20 +67,21 @@ def ask(
     *,
     peer: str = ADA,
     method: str = "GET",
+    path: str = "/x",
     headers: Mapping[str, str] | None = None,
     content: bytes | AsyncIterator[bytes] = b"",
     times: int = 1,
     token: str = RIGHT,
 ) -> httpx.Response:
     keeper = Doorkeeper({"ada@example.org": "ada"}, token, Whois((str(tailscale),)))
-    app = Starlette(routes=[Route("/x", page, methods=["GET", "POST"])])
-    guard = Guard(app, door, keeper, ("fleet", "127.0.0.1"), 8080, LIMIT)
+    routes = [Route("/{path:path}", page, methods=["GET", "POST"])]
+    guard = Guard(Starlette(routes=routes), door, keeper, ("fleet", "127.0.0.1"), 8080)
 
     async def run() -> httpx.Response:
         transport = httpx.ASGITransport(guard, client=(peer, 5000))
         async with httpx.AsyncClient(transport=transport, base_url="http://fleet:8080") as client:
             for _ in range(times):
-                got = await client.request(method, "/x", headers=headers, content=content)
+                got = await client.request(method, path, headers=headers, content=content)
         return got
 
     return asyncio.run(run())
@@ -110,54 +119,6 @@ def test_loopback_needs_the_token(tailscale: Path, said: str | None) -> None:
     assert ask(tailscale, Door.LOOPBACK, headers=sound).text == "token token 0"
 
 
-def test_who_nobody_can_tell_is_asked_to_come_again(tailscale: Path, tmp_path: Path) -> None:
-    (tmp_path / "down").touch()
-    got = ask(tailscale, Door.TAILNET)
-    assert (got.status_code, "failed to connect to local tailscaled" in got.text) == (503, True)
-    (tmp_path / "down").unlink()
-    assert ask(tailscale, Door.TAILNET).status_code == 200
-    got = ask(tmp_path / "nothing", Door.TAILNET)
-    assert (got.status_code, "not installed" in got.text) == (503, True)
-
-
-def test_whoever_knocks_often_is_asked_for_once(tailscale: Path, tmp_path: Path) -> None:
-    """All at once, and again right after; a device that the tailnet does not know, too."""
-    (tmp_path / "slow").touch()
-
-    async def run() -> list[str]:
-        whois = Whois((str(tailscale),))
-        many = [whois.login(peer, 5000) for peer in [ADA, "100.64.0.10"] * 10]
-        found = await asyncio.gather(*many)
-        assert await whois.login("100.64.0.10", 5001) == ""
-        return list(found)
-
-    assert asyncio.run(run()) == ["ada@example.org", ""] * 10
-    assert len((tmp_path / "asked").read_text().splitlines()) == 2
-
-
-def test_one_who_goes_away_takes_the_answer_from_nobody(tailscale: Path, tmp_path: Path) -> None:
-    (tmp_path / "slow").touch()
-
-    async def run() -> str:
-        whois = Whois((str(tailscale),))
-        first = asyncio.ensure_future(whois.login(ADA, 5000))
-        second = asyncio.ensure_future(whois.login(ADA, 5000))
-        await asyncio.sleep(0.05)
-        first.cancel()
-        return await second
-
-    assert asyncio.run(run()) == "ada@example.org"
-
-
-@pytest.mark.parametrize("accept", ["text/html,*/*;q=0.8", "*/*", None])
-def test_a_browser_gets_a_page_that_says_no(tailscale: Path, accept: str | None) -> None:
-    headers = {} if accept is None else {"Accept": accept}
-    got = ask(tailscale, Door.TAILNET, peer="100.64.0.9", headers=headers)
-    is_page = got.headers["content-type"].startswith("text/html")
-    assert (got.status_code, is_page) == (403, accept is not None and "html" in accept)
-    assert "eve@example.org is not among the fleet" in got.text
-
-
 def test_empty_token_lets_nobody_in(tailscale: Path) -> None:
     headers = {"Authorization": "Bearer "}
     assert ask(tailscale, Door.LOOPBACK, headers=headers, token="").status_code == 401
@@ -191,37 +152,28 @@ def test_other_sites_change_nothing(tailscale: Path, headers: dict[str, str], st
     assert ask(tailscale, Door.TAILNET, method="POST", headers=headers).status_code == status
 
 
-def test_bodies_are_bounded_in_pieces_too(tailscale: Path) -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        for _ in range(3):
-            yield b"x" * 500
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/x", BODY_LIMIT),
+        ("/tasks/7/cancel", BODY_LIMIT),
+        ("/api/v1/tasks", BODY_LIMIT),
+        ("/api/v1/files", MOST_FILE + (1 << 20)),
+        ("/tasks", MOST_FILE + (1 << 20)),
+    ],
+)
+def test_bodies_are_bounded_in_pieces_too(tailscale: Path, path: str, limit: int) -> None:
+    async def pieces(size: int) -> AsyncIterator[bytes]:
+        for _ in range(4):
+            yield b"x" * (size // 4)
+        yield b"x" * (size % 4)
 
-    assert ask(tailscale, Door.TAILNET, method="POST", content=b"x" * LIMIT).status_code == 200
-    assert (
-        ask(tailscale, Door.TAILNET, method="POST", content=b"x" * (LIMIT + 1)).status_code == 413
-    )
-    assert ask(tailscale, Door.TAILNET, method="POST", content=pieces()).status_code == 413
+    def status(content: bytes | AsyncIterator[bytes]) -> int:
+        got = ask(tailscale, Door.TAILNET, method="POST", path=path, content=content)
+        return got.status_code
 
-
-def test_bodies_are_longer_only_where_files_are_taken(tailscale: Path) -> None:
-    keeper = Doorkeeper({"ada@example.org": "ada"}, RIGHT, Whois((str(tailscale),)))
-    app = Starlette(routes=[Route(path, page, methods=["POST"]) for path in ("/x", "/files")])
-    longer = {"/files": 2 * LIMIT}
-    guard = Guard(app, Door.TAILNET, keeper, ("fleet",), 8080, LIMIT, longer)
-
-    async def run() -> dict[str, int]:
-        transport = httpx.ASGITransport(guard, client=(ADA, 5000))
-        async with httpx.AsyncClient(transport=transport, base_url="http://fleet:8080") as client:
-            return {
-                f"{path} {size}": (await client.post(path, content=b"x" * size)).status_code
-                for path in ("/x", "/files", "/files/")
-                for size in (LIMIT + 1, 2 * LIMIT + 1)
-            }
-
-    assert asyncio.run(run()) == {
-        **{"/x 1001": 413, "/x 2001": 413, "/files 1001": 200, "/files 2001": 413},
-        **{"/files/ 1001": 413, "/files/ 2001": 413},
-    }
+    assert [status(b"x" * limit), status(pieces(limit))] == [200, 200]
+    assert [status(b"x" * (limit + 1)), status(pieces(limit + 1))] == [413, 413]
 
 
 @pytest.mark.parametrize("peer", [ADA, "100.64.0.9"])
@@ -229,6 +181,107 @@ def test_every_answer_is_hardened(tailscale: Path, peer: str) -> None:
     got = ask(tailscale, Door.TAILNET, peer=peer)
     assert {name: got.headers.get(name) for name in SECURITY} == SECURITY
     assert got.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [
+        ({"headers": {"Host": "evil.example"}}, 421),
+        ({"method": "POST", "headers": {"Origin": "http://evil.example"}}, 403),
+        ({"method": "POST", "headers": {"Content-Length": str(2**40)}}, 413),
+        ({"peer": "100.64.0.9"}, 403),
+    ],
+)
+def test_browsers_get_a_page_that_says_why(tailscale: Path, how: Any, status: int) -> None:
+    how = {"headers": {}, **how}
+    line = ask(tailscale, Door.TAILNET, **how)
+    assert (line.status_code, line.headers["content-type"]) == (status, TEXT)
+    how["headers"] = {**how["headers"], "Accept": "text/html,*/*;q=0.8"}
+    shown = ask(tailscale, Door.TAILNET, **how)
+    assert (shown.status_code, shown.headers["content-type"]) == (status, HTML)
+    assert f"<p>{escape(line.text.strip())}</p>" in shown.text
+    assert '<html lang="en">' in shown.text
+    assert shown.text.count("<h1>") == 1
+    assert {name: shown.headers.get(name) for name in SECURITY} == SECURITY
+
+
+def test_names_that_are_hostile_are_escaped(tailscale: Path) -> None:
+    said = {"Node": {}, "UserProfile": {"LoginName": "<script>\u001b[2Jalert(1)</script>@x"}}
+    (tailscale.parent / "100.64.0.9").write_text(json.dumps(said))
+    got = ask(tailscale, Door.TAILNET, peer="100.64.0.9", headers={"Accept": "text/html"})
+    assert "&lt;script&gt;[2Jalert(1)&lt;/script&gt;@x is not among" in got.text
+    assert "<script" not in got.text
+
+
+def test_tailnet_that_does_not_answer_is_no_denial(tailscale: Path) -> None:
+    tailscale.write_text("#!/bin/sh\necho 'failed to connect\x1b to <tailscaled>' >&2; exit 1\n")
+    got = ask(tailscale, Door.TAILNET)
+    words = "The tailnet does not say who you are: "
+    assert (got.status_code, got.text[: len(words)]) == (503, words)
+    assert "\x1b" not in got.text
+    got = ask(tailscale, Door.TAILNET, headers={"Accept": "text/html"})
+    assert "&lt;tailscaled&gt;" in got.text
+    got = ask(tailscale.parent / "none", Door.TAILNET)
+    assert got.text == f"{words}there is no tailscale on this host.\n"
+    assert ask(tailscale.parent / "none", Door.TAILNET, peer="127.0.0.1").status_code == 403
+
+
+def test_tailnet_that_takes_too_long(tailscale: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tailscale.parent / "delay").write_text("20")
+    monkeypatch.setattr(who, "PATIENCE_S", 0.1)
+    got = ask(tailscale, Door.TAILNET)
+    assert (got.status_code, "does not answer" in got.text) == (503, True)
+
+
+def test_whoever_is_nobody_is_asked_for_once_in_a_while(
+    tailscale: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(tailscale, Door.TAILNET, peer="100.64.0.10", times=5)
+    asked = tailscale.parent / "asked"
+    assert asked.read_text().count("100.64.0.10") == 1
+    monkeypatch.setattr(who, "UNKNOWN_S", 0.0)
+    ask(tailscale, Door.TAILNET, peer="100.64.0.10", times=3)
+    assert asked.read_text().count("100.64.0.10") == 4
+
+
+def test_a_few_questions_at_a_time_and_one_for_each_address(tailscale: Path) -> None:
+    places = [f"100.64.1.{number}" for number in range(2 * AT_ONCE)]
+    folder = tailscale.parent
+    (folder / "delay").write_text("0.3")
+
+    async def run() -> int:
+        whois = Whois((str(tailscale),))
+        all_of_them = asyncio.gather(*(whois.login(place, 1) for place in places * 3))
+        most = 0
+        while not all_of_them.done():
+            # Answers are counted first: a question between the two counts may only add to them.
+            answered = lines(folder / "answered")
+            most = max(most, lines(folder / "asked") - answered)
+            await asyncio.sleep(0.01)
+        return most
+
+    most = asyncio.run(run())
+    assert lines(folder / "asked") == len(places), "each is asked for once"
+    assert 1 < most <= AT_ONCE + 1  # one may have ended, and the next begun, between two counts
+
+
+def test_whoever_gives_up_waiting_takes_no_answer_from_others(tailscale: Path) -> None:
+    (tailscale.parent / "delay").write_text("0.3")
+
+    async def run() -> str:
+        whois = Whois((str(tailscale),))
+        first = asyncio.create_task(whois.login(ADA, 1))
+        second = asyncio.create_task(whois.login(ADA, 1))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        return await second
+
+    assert asyncio.run(run()) == "ada@example.org"
+
+
+def lines(path: Path) -> int:
+    """How many a file has, which may not be there yet."""
+    return len(path.read_text().splitlines()) if path.exists() else 0
 
 
 def test_forms_are_of_one_person() -> None:
