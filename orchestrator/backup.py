@@ -24,10 +24,12 @@ from typing import Any
 
 from orchestrator.configuration import load
 from orchestrator.sessions import Agents
+from orchestrator.tasks.restored import doubt
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 SUFFIX = ".tar.gz.age"
+BLANK = "`fleet restore` brings the newest one back; the next one is made when there is a task"
 SEND_S = 1800.0  # over a slow link
 MOST = 2 << 30  # bytes of a backup, unpacked
 
@@ -91,6 +93,9 @@ def back_up(config: Config, now: float | None = None) -> str:
     name = f"orchestrator-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(made))}{SUFFIX}"
     content = encrypted(packed(config, made), config.recipients)
     agents = Agents.read(config.reached)
+    # One that is blank because its disk was lost: the newest backup has to stay the one to restore.
+    if not newer(config, 0) and agents.control(config.host, "backups").strip():
+        raise BackupError(f"here is no task, and {config.host} keeps backups: {BLANK}")
     agents.exchange(config.host, f"keep-backup {name} {len(content)}", content, SEND_S)
     return name
 
@@ -186,7 +191,7 @@ def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
 
 
 def newer(config: Config, made: float) -> int:
-    """How many tasks there are now that changed after that moment."""
+    """How many tasks there are now that changed after that moment. Raises BackupError."""
     path = config.tasks.path
     if not path.exists():
         return 0
@@ -219,9 +224,12 @@ def restore(
         raise BackupError("this backup has databases that nobody knows here: it is of a later one")
     staged: dict[str, Path] = {}
     stopped: list[str] = []
+    doubtful = 0
     try:
         for name, database in wanted.items():
             staged[name] = _stage(database, backup.databases[name])
+            if database == config.tasks:
+                doubtful = _doubted(staged[name])
         for database in wanted.values():
             stopped.append(database.unit)
             control("stop", database.unit)
@@ -234,7 +242,14 @@ def restore(
         for file in staged.values():
             file.unlink(missing_ok=True)
         _start(stopped, control)
-    return {"restored": sorted(wanted), "made": backup.made}
+    return {"restored": sorted(wanted), "made": backup.made, "doubtful": doubtful}
+
+
+def _doubted(staged: Path) -> int:
+    try:
+        return doubt(staged)
+    except sqlite3.Error as error:
+        raise BackupError(f"its tasks are of no use here: {error}") from None
 
 
 def _start(units: list[str], control: Control) -> None:

@@ -20,6 +20,10 @@ from fleet.target import Target
 SUFFIX = ".tar.gz.age"
 KEYS = ("~/.ssh/id_ed25519", "~/.ssh/id_rsa")  # those that age takes, as ssh names them
 FETCH_S = 1800.0
+DOUBTFUL = (
+    "{count} of the tasks waited when it was made, and may have been done since: they are lost "
+    "until somebody says that they are done, or tries them again (fleet task list --state lost)"
+)
 
 
 @click.command()
@@ -49,7 +53,8 @@ def restore(
 
     On an orchestrator that is new, run `pyinfra inventory.py deploy.py` first. Backups are
     encrypted for the operators; this decrypts them here, with your private key, which stays here.
-    It takes the program `age`. What was there before stays beside as NAME.before-restore.
+    It takes the program `age`. What was there before stays beside as NAME.before-restore. A task
+    that waited then may have been done since: it is not sent again by itself.
 
     \b
     fleet restore --list
@@ -69,6 +74,8 @@ def restore(
         click.confirm(f"put {chosen} of {keeper.name} in place on {boss}?", abort=True)
     said = orchestrator.as_root_there(target, ("restore", *(["--force"] * force)), content)
     click.echo(f"{boss}: {', '.join(said['restored'])} are as they were in {chosen}")
+    if said.get("doubtful"):
+        click.echo(DOUBTFUL.format(count=said["doubtful"]))
     return 0
 
 

@@ -24,10 +24,11 @@ class State(StrEnum):
 OPEN = frozenset({State.QUEUED, State.RESERVED, State.RUNNING})
 
 # What may follow what. From LOST to RUNNING: its agent came back and still works on it. Back to
-# QUEUED from RESERVED: nothing was said yet; from the others: a person wants it tried again.
+# QUEUED from RESERVED: nothing was said yet; from the others: a person wants it tried again. From
+# QUEUED to LOST: it comes from a backup.
 FOLLOWS: dict[State, frozenset[State]] = {
     State.DRAFT: frozenset({State.QUEUED, State.CANCELLED}),
-    State.QUEUED: frozenset({State.RESERVED, State.FAILED, State.CANCELLED}),
+    State.QUEUED: frozenset({State.RESERVED, State.FAILED, State.CANCELLED, State.LOST}),
     State.RESERVED: frozenset(
         {State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED, State.LOST}
     ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 from fleet import orchestrator
@@ -12,6 +14,9 @@ from tests.lab.agents import until
 
 API = "/api/v1"
 OPEN = ("queued", "reserved", "running")
+# Where an agent may write, its /tmp being its own on the orchestrator, and what no new session
+# puts away.
+SHARED = "/var/lib/claude-agent/sessions"
 
 
 def send(target: Target, prompt: str, **more: Any) -> int:
@@ -33,6 +38,16 @@ def task(target: Target, number: int) -> dict[str, Any]:
 
 def act(target: Target, number: int, verb: str) -> None:
     orchestrator.api(target, "POST", f"{API}/tasks/{number}/{verb}")
+
+
+def kill(target: Target, *hosts: str) -> None:
+    """Take the agents' money away: they get no task until a person begins a session there."""
+    orchestrator.api(target, "POST", f"{API}/kill", json.dumps({"hosts": hosts}).encode())
+
+
+def plain(task: dict[str, Any]) -> dict[str, Any]:
+    """What of a task must be the same whatever happens meanwhile."""
+    return {name: task[name] for name in ("id", "prompt", "title", "by", "created", "wish", "plan")}
 
 
 def all_tasks(target: Target) -> dict[int, dict[str, Any]]:
@@ -79,3 +94,18 @@ def conditions(target: Target) -> dict[str, str]:
 def all_idle(target: Target) -> None:
     """Wait until every agent may be given work, as the page sees it."""
     until(lambda: set(conditions(target).values()) == {"idle"})
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git says, as somebody."""
+    person = ["-c", "user.name=Alice", "-c", "user.email=alice@example.com"]
+    command = ["git", *person, *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def repository(folder: Path) -> None:
+    """A repository whose branch `main` has a file `notes` with the line `one`."""
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "notes").write_text("one\n")
+    git(folder, "add", "notes")
+    git(folder, "commit", "-q", "-m", "one")
