@@ -20,7 +20,9 @@ from orchestrator.web.parts import Part, Shown, element, identity
 
 GATHER_S = 0.25  # news of this time are one update
 HEARTBEAT_S = 15.0
+LONGEST_S = 1800.0  # of a stream: then the browser comes again, and is asked again who it is
 MOST_PARTS = 300  # that one page may ask for
+HELLO = b"retry: 1000\n\n"  # milliseconds until a browser that lost the stream comes again
 UPDATED = "1"  # what a browser that comes again says had been sent, if anything had been
 _KEPT = 2_000  # parts as they were shown last
 _EVERYBODY = ("all", "")
@@ -49,10 +51,10 @@ class Live:
     async def stream(self, digests: Mapping[str, str]) -> AsyncIterator[bytes]:
         """Events with what differs from the parts that a page has: name → digest, "" for none."""
         pages = {name: _Held(*self._part(name), digest) for name, digest in digests.items()}
-        last = time.monotonic()
-        yield b": hello\n\n"
+        began = last = time.monotonic()
+        yield HELLO
         async with self._news.heard():
-            while True:
+            while time.monotonic() - began < LONGEST_S:
                 change = self._news.next_change()
                 if update := await self._update(pages):
                     yield _event(update)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
 
 from orchestrator.web.app import app, guarded
 from orchestrator.web.who import Door, Doorkeeper, Whois
@@ -21,6 +21,7 @@ from tests.browser.chromium import launched
 from tests.unit.orchestrator.web.desks import ALICE, MemoryDesk, config
 
 TOKEN = "a-token-of-the-test"  # noqa: S105 - opens nothing
+LEFT = "net::ERR_ABORTED"  # a page was left while its stream was open
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -107,7 +108,7 @@ def site(tmp_path: Path) -> Iterator[Served]:
 
 @dataclass
 class Visit:
-    """A page that somebody looks at, and what its console said."""
+    """A page that somebody looks at, and what its browser found wrong."""
 
     page: Page
     complaints: list[str]
@@ -121,10 +122,30 @@ def visit(browser: Browser, site: Served, **how: Any) -> Iterator[Visit]:
     context.set_default_timeout(10_000)
     complaints: list[str] = []
     page = context.new_page()
-    page.on("console", lambda it: complaints.append(f"{it.type}: {it.text} {it.location}"))
-    page.on("pageerror", lambda it: complaints.append(str(it)))
-    page.on("dialog", lambda it: complaints.append(f"dialog: {it.message}"))
+    _note(page, site.url, complaints)
     try:
         yield Visit(page, complaints)
     finally:
         context.close()
+
+
+def _note(page: Page, url: str, complaints: list[str]) -> None:
+    """Note what no page of ours does: errors, dialogs, asking elsewhere, asking for nothing."""
+
+    def ended(request: Request) -> None:
+        if request.failure != LEFT:
+            complaints.append(f"{request.failure}: {request.url}")
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith(f"{url}/"):
+            complaints.append(f"asked elsewhere: {request.url}")
+
+    def opened(dialog: Dialog) -> None:
+        complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("console", lambda it: complaints.append(f"{it.type}: {it.text} {it.location}"))
+    page.on("pageerror", lambda it: complaints.append(str(it)))
+    page.on("requestfailed", ended)
+    page.on("request", asked)
+    page.on("dialog", opened)

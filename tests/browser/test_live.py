@@ -136,12 +136,14 @@ def test_what_is_again_as_it_was_is_shown_so_after_a_restart(
         expect(it.page.locator("#part-summary")).to_contain_text("2 idle")
         site.do(desk._be, "rpi1", Condition.WORKING)
         expect(it.page.locator("#part-summary")).to_contain_text("1 idle", timeout=SOON_MS)
+        it.page.evaluate("window.kept = document.querySelector('#part-agent-rpi3 h3')")
         site.stop()
         expect(it.page.locator("#link")).to_have_text("trying again")
         desk._be("rpi1", Condition.IDLE)
         with served(desk, tmp_path, site.port):
             expect(it.page.locator("#link")).to_have_text("live", timeout=20_000)
             expect(it.page.locator("#part-summary")).to_contain_text("2 idle", timeout=SOON_MS)
+            assert it.page.evaluate("window.kept.isConnected"), "what is the same is left alone"
 
 
 def look(page: Page, *, away: bool) -> None:

@@ -18,6 +18,11 @@
     );
   }
 
+  /* Sent again as it is, after a stream was lost: nobody has to hear it again, or lose their selection. */
+  function isSame(some, others) {
+    return some.length === others.length && [...some].every((one, at) => one.isEqualNode(others[at]));
+  }
+
   const log = document.querySelector(".log");
   let follows = true;
   if (log) {
@@ -27,8 +32,9 @@
     });
   }
 
-  document.body.addEventListener("htmx:oobBeforeSwap", (event) => {
-    if (inUse(event.detail.target)) event.detail.shouldSwap = false;
+  document.body.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
+    const same = isSame(detail.target.childNodes, detail.fragment.childNodes);
+    if (same || inUse(detail.target)) detail.shouldSwap = false;
   });
   document.body.addEventListener("htmx:oobAfterSwap", (event) => {
     if (log && log.contains(event.detail.target) && follows) log.scrollTop = log.scrollHeight;

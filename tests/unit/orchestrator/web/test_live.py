@@ -47,7 +47,7 @@ async def opened(live: Live, *names: str) -> Stream:
     """A stream of a page that has these parts as they are."""
     digests = {name: (await live.show(name)).digest for name in names}
     stream = live.stream(digests)
-    assert await anext(stream) == b": hello\n\n"
+    assert await anext(stream) == module.HELLO
     return stream
 
 
@@ -167,6 +167,17 @@ def test_a_stream_says_now_and_then_that_it_is_there(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(module, "HEARTBEAT_S", 0.05)
         stream = await opened(Live(MemoryDesk(), Counted().kinds), "summary")
         assert await update(stream) == ": still here\n\n"
+
+    asyncio.run(run())
+
+
+def test_a_stream_ends_so_that_its_reader_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        monkeypatch.setattr(module, "LONGEST_S", 0.1)
+        monkeypatch.setattr(module, "HEARTBEAT_S", 0.05)
+        stream = await opened(Live(MemoryDesk(), Counted().kinds), "summary")
+        async with asyncio.timeout(SOON_S):
+            assert {one async for one in stream} <= {b": still here\n\n"}
 
     asyncio.run(run())
 
