@@ -51,7 +51,7 @@ bench-gateway: $(VENV)/ready ## many streams at once: through the metering gatew
 bench-distribution: $(VENV)/ready ## a file to every host over slow links: scp, ours, with a relay; needs root on Linux
 	$(BIN)/python -m bench.distribution
 
-bench-orchestrator: $(VENV)/ready ## the pages while fifty agents talk: how quickly they come, how memory grows
+bench-orchestrator: $(VENV)/ready ## the pages while fifty agents work: how quickly they come, how memory grows; needs Linux
 	$(BIN)/python -m bench.orchestrator
 
 lock: $(VENV)/ready ## choose the versions of all Python packages anew

@@ -28,7 +28,8 @@ from orchestrator.tasks.store import Store
 from tests.unit.orchestrator.simulated import SimulatedAgent, served
 
 BEAT_S = 0.05  # between two words of an agent
-WORDS = 400  # in a message; then it begins another
+WORDS = 400  # in a message; then it begins anew
+SAID_BEFORE = 10  # messages of a conversation that are there already
 EVERY_S = 600.0  # a task was sent
 DAYS = 14  # that the gateway tells of
 RUN = "1"  # which start of its process an agent is in
@@ -131,14 +132,19 @@ def _address(number: int) -> str:
 
 
 async def talk(agent: SimulatedAgent) -> None:
-    """Work without end on what it was told."""
+    """Work without end on what it was told: what it says last is written again and again.
+
+    So a conversation grows no longer, and what grows in the service is its own fault.
+    """
     agent.add("user", "Tidy the house.")
+    for _ in range(SAID_BEFORE):
+        agent.add("agent", SAID)
+    number = agent.add("agent", "\u25cf")
     agent.stand("running")
     while True:
-        number = agent.add("agent", "\u25cf")
         for count in range(WORDS):
-            await asyncio.sleep(BEAT_S)
             agent.grow(number, "\u25cf" + " word" * (count + 1))
+            await asyncio.sleep(BEAT_S)
 
 
 def gateway(folder: Path, hosts: Sequence[str]) -> uvicorn.Server:

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import sqlite3
+import sys
 from pathlib import Path
 
 from orchestrator.config import Config
@@ -22,12 +23,16 @@ from orchestrator.web.who import Door, Doorkeeper, Whois
 log = logging.getLogger("orchestrator")
 LOOPBACK = "127.0.0.1"
 MOST = 512  # connections at a time: every open page has one that stays
+# How long the loop may keep the interpreter from the threads that read and write the database;
+# Python's own 5 ms are waited for at every row of an answer while many agents talk.
+SWITCH_S = 0.0005
 
 
 def serve(config: Config) -> int:
     """Serve until told to end; returns the exit code. Raises ConfigError when it cannot begin."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every question
+    sys.setswitchinterval(SWITCH_S)
     try:
         asyncio.run(_serve(config))
     except sqlite3.Error as error:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from functools import partial
 from types import TracebackType
+from typing import TypeVar
 
 from orchestrator.book import Book
 from orchestrator.bus import Bus
@@ -47,6 +48,7 @@ log = logging.getLogger("orchestrator")
 audit_log = logging.getLogger("audit")
 NAME_LENGTH = 200
 PROMPT_LENGTH = 200_000
+T = TypeVar("T")
 HAS_IT = frozenset({State.RESERVED, State.RUNNING})
 OpenRest = Callable[[Config, Bus], AbstractAsyncContextManager[Rest]]
 
@@ -207,23 +209,27 @@ class WorkDesk:
 
     async def task(self, number: int) -> Task:
         """See Desk."""
-        with _refusals(f"task {number}"):
-            return await self._read.ask(lambda store: store.task(number))
+        return await self._of(number, lambda _, task: task)
 
     async def events(self, number: int) -> tuple[Event, ...]:
         """See Desk."""
-        await self.task(number)
-        return await self._read.ask(lambda store: store.events(number))
+        return await self._of(number, lambda store, task: store.events(task.id))
 
     async def messages(self, number: int, attempt: int = 0) -> tuple[Message, ...]:
         """See Desk."""
-        which = attempt or (await self.task(number)).attempt
-        return await self._read.ask(lambda store: store.records.messages(number, which))
+        return await self._of(
+            number,
+            lambda store, task: store.records.messages(task.id, attempt or task.attempt),
+        )
 
     async def patch(self, number: int, attempt: int = 0) -> Patch | None:
         """See Desk."""
-        await self.task(number)
-        return await self._read.ask(lambda store: store.records.patch(number, attempt))
+        return await self._of(number, lambda store, task: store.records.patch(task.id, attempt))
+
+    async def _of(self, number: int, what: Callable[[Store, Task], T]) -> T:
+        """What the store says of a task: one question, since each waits for its turn."""
+        with _refusals(f"task {number}"):
+            return await self._read.ask(lambda store: what(store, store.task(number)))
 
     def choose(self, wish: Wish, cap: int | None = None) -> Choice:
         """See Desk."""

@@ -342,7 +342,9 @@ def test_killed_agents_get_nothing_until_a_person_begins_anew(office: Opened, wo
             assert task.reason == "its money was taken away by bob"
             assert world.killed == [("rpi1",)]
             waits = await now.desk.send(Draft("say x", wish=RPI1), "ann")
-            assert "stopped by bob" in now.desk.choose(RPI1).why
+            async with asyncio.timeout(PATIENCE_S):  # it says how things were at the last look
+                while "stopped by bob" not in now.desk.choose(RPI1).why:
+                    await asyncio.sleep(0.005)
         async with office() as now:
             await asyncio.sleep(0.1)
             assert (await now.desk.task(waits.id)).state is State.QUEUED
