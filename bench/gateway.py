@@ -104,12 +104,13 @@ async def upstream() -> None:
 
 
 @contextlib.contextmanager
-def process(*command: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run a Python program beside us for as long as the block lasts."""
+def process(*command: str, folder: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a Python program beside us for as long as the block lasts, `more` in its environment."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "CREDENTIALS_DIRECTORY": str(folder),
+        **more,
     }
     with (folder / "log").open("a") as log:
         run = subprocess.Popen(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from deploys import agentapi
 from deploys.icecream import compile_user
 from deploys.keys import orchestrator_account
 from fleet.daemons import WALL, daemon
@@ -27,6 +28,10 @@ from fleet.resources import (
 from fleet.view import HostView
 from fleet.words import TAILNET_IPV4
 
+SPEAKS = (
+    "the page takes the agent here for the person whose device this is in the tailnet, and so may "
+    "that agent give others work; `agent: {enabled: false}` at the host ends it"
+)
 ANCHOR = "com.apple/agentfleet"  # Apple's own main rules evaluate every anchor below com.apple
 WATCH_S = 10  # between two looks of the watcher: rules that vanish are back within that time
 _FAMILIES = {True: ("inet", "inet6"), False: ("ip", "ip6")}  # pf's words, and nft's
@@ -55,7 +60,13 @@ def resources(view: HostView) -> Resources:
         guard=_guard(view, rules, script, definition[0]),
         files=(rules, script, *launcher, *definition),
         services=(running, told),
+        remarks=(SPEAKS,) if mac and _speaks_for_a_person(view) else (),
     )
+
+
+def _speaks_for_a_person(view: HostView) -> bool:
+    """Whether an agent runs on a machine that is somebody's own in the tailnet: without a tag."""
+    return view.host.is_agent and not view.settings.tailnet_tag
 
 
 def _users(view: HostView) -> tuple[User, ...]:
@@ -63,7 +74,8 @@ def _users(view: HostView) -> tuple[User, ...]:
     if view.host.is_mac:
         return ()
     talks = (orchestrator_account(view),) if _is_orchestrator(view) else ()
-    return (compile_user(view), *talks)
+    speaks = (agentapi.account(view),) if _speaks_for_a_person(view) else ()
+    return (compile_user(view), *talks, *speaks)
 
 
 def _is_orchestrator(view: HostView) -> bool:
@@ -83,6 +95,7 @@ def _rules_file(view: HostView) -> File:
         "guarded": [door.port for door in behind if door.who is not Who.ANYWHERE],
         "rules": tuple(_rules(view, behind)),
         "private": [door.port for door in behind if door.private],
+        "muted": (view.settings.agent_user,) if _speaks_for_a_person(view) else (),
         "trusted": tuple(dict.fromkeys(trusted)) if _is_orchestrator(view) else (),
     }
     name = "wall.pf" if mac else "wall.nft"

@@ -66,8 +66,12 @@ class WorkDesk:
         async with AsyncExitStack() as stack:
             book = Book("tasks", partial(Store, config.database))
             stack.callback(book.close)
+            # What is only read waits for no write: a disk may take its time to promise one.
+            self._read = Book("reading", partial(Store, config.database, read_only=True))
+            stack.callback(self._read.close)
             self._rest = rest = await stack.enter_async_context(self._open_rest(config, bus))
             self._work = work = Work(book, rest, rest, rest, bus, self._times)
+            stack.push_async_callback(work.together.settled)
             self._plans = Plans(work, self._issue, self._thinker)
             await self._plans.start()
             stack.push_async_callback(self._plans.stop)
@@ -193,33 +197,33 @@ class WorkDesk:
         self, states: Sequence[State] = (), *, before: int = 0, most: int = 50, plan: int = 0
     ) -> tuple[Task, ...]:
         """See Desk."""
-        return await self._work.ask(
+        return await self._read.ask(
             lambda store: store.tasks(states, before=before, most=most, plan=plan)
         )
 
     async def counts(self) -> Counts:
         """See Desk."""
-        return await self._work.ask(lambda store: store.counts())
+        return await self._read.ask(lambda store: store.counts())
 
     async def task(self, number: int) -> Task:
         """See Desk."""
         with _refusals(f"task {number}"):
-            return await self._work.ask(lambda store: store.task(number))
+            return await self._read.ask(lambda store: store.task(number))
 
     async def events(self, number: int) -> tuple[Event, ...]:
         """See Desk."""
         await self.task(number)
-        return await self._work.ask(lambda store: store.events(number))
+        return await self._read.ask(lambda store: store.events(number))
 
     async def messages(self, number: int, attempt: int = 0) -> tuple[Message, ...]:
         """See Desk."""
         which = attempt or (await self.task(number)).attempt
-        return await self._work.ask(lambda store: store.records.messages(number, which))
+        return await self._read.ask(lambda store: store.records.messages(number, which))
 
     async def patch(self, number: int, attempt: int = 0) -> Patch | None:
         """See Desk."""
         await self.task(number)
-        return await self._work.ask(lambda store: store.records.patch(number, attempt))
+        return await self._read.ask(lambda store: store.records.patch(number, attempt))
 
     def choose(self, wish: Wish, cap: int | None = None) -> Choice:
         """See Desk."""
@@ -269,12 +273,12 @@ class WorkDesk:
 
     async def plans(self, *, before: int = 0, most: int = 50) -> tuple[Plan, ...]:
         """See Desk."""
-        return await self._work.ask(lambda store: store.records.plans(before=before, most=most))
+        return await self._read.ask(lambda store: store.records.plans(before=before, most=most))
 
     async def plan(self, number: int) -> Plan:
         """See Desk."""
         with _refusals(f"plan {number}"):
-            return await self._work.ask(lambda store: store.records.plan(number))
+            return await self._read.ask(lambda store: store.records.plan(number))
 
     async def think(self, goal: str, by: str, *, at_once: bool = False) -> Plan:
         """See Desk. The plan is made after this has returned."""
@@ -314,7 +318,7 @@ class WorkDesk:
 
     async def audits(self, *, before: int = 0, most: int = 100) -> tuple[Audit, ...]:
         """See Desk."""
-        return await self._work.ask(lambda store: store.records.audits(before=before, most=most))
+        return await self._read.ask(lambda store: store.records.audits(before=before, most=most))
 
     def news(self) -> AbstractAsyncContextManager[AsyncIterator[News]]:
         """See Desk."""

@@ -29,6 +29,7 @@ class Following:
         self._next_look = 0.0
         self._guard: Guard | None = None
         self._substance = 0
+        self._counted: int | None = None  # of its money
 
     async def run(self) -> None:
         """Follow it to its End, which is raised."""
@@ -115,7 +116,9 @@ class Following:
         """Keep what is new; this is called once a beat, however much an agent says."""
         new, task = self._view.unwritten(), self.job.task
         if new:
-            await self.job.work.ask(lambda store: store.records.say(task.id, task.attempt, new))
+            await self.job.work.together.ask(
+                lambda store: store.records.say(task.id, task.attempt, new)
+            )
             self.job.work.bus.tell(News("messages", str(task.id)))
             now = substance(self._view.messages)
             if now != self._substance:
@@ -132,7 +135,9 @@ class Following:
             return
         if self._guard is None:  # what was spent before we looked was no fault of this
             self._guard = Guard(money.of_session.spent if self._substance else 0)
-        await work.count(task, money.of_session.spent)
+        if (spent := money.of_session.spent) != self._counted:
+            await work.count(task, spent)
+            self._counted = spent
         words = nearly_spent(money)
         if words and task.warned != task.attempt:
             await self.job.note("guard", words, warned=task.attempt)

@@ -114,6 +114,7 @@ class Times:
     round: float = 5.0  # between looks at all tasks, where nobody tells of anything
     breath: float = 0.5  # and at least, whoever tells
     beat: float = 0.5  # between writes of what an agent says
+    gather: float = 0.1  # of which all writes are one, where many agents speak
     look: float = 5.0  # between questions to an agent that says nothing
     settle: float = 3.0  # an agent that has stood still for so long has answered
     mute: float = 600.0  # and one that stands still without a word never will

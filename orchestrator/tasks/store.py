@@ -28,9 +28,12 @@ class Store:
     A task that is not there is a KeyError. `records` is everything that is no task's state.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.time, *, read_only: bool = False
+    ) -> None:
         self._clock = clock
         self._db = open_database(path)
+        self._db.execute(f"PRAGMA query_only = {read_only:d}")
         self.records = Records(self._db, self.whole, clock)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 from orchestrator.book import Book
@@ -17,6 +18,7 @@ from orchestrator.registry import model as registry
 from orchestrator.tasks.model import State, Task
 from orchestrator.tasks.seams import Control, Fleet, Money, Times
 from orchestrator.tasks.store import Store
+from orchestrator.tasks.together import Together
 
 log = logging.getLogger("orchestrator")
 T = TypeVar("T")
@@ -38,6 +40,11 @@ class Work:
         """What the store answers."""
         return await self.book.ask(what)
 
+    @cached_property
+    def together(self) -> Together:
+        """Whom to ask what can wait a moment, and comes often."""
+        return Together(self.book, self.times.gather)
+
     async def change(
         self, number: int, to: State, text: str = "", by: str = "", **values: object
     ) -> Task:
@@ -55,7 +62,7 @@ class Work:
 
     async def count(self, task: Task, spent: int) -> None:
         """What its present session has spent."""
-        if await self.ask(lambda store: store.spend(task.id, spent)):
+        if await self.together.ask(lambda store: store.spend(task.id, spent)):
             self.tell(task)
 
     def tell(self, task: Task) -> None:

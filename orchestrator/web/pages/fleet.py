@@ -75,7 +75,22 @@ async def _summary(desk: Desk, which: str) -> Shown:
 
 async def _agent(desk: Desk, which: str) -> Shown:
     agent = agent_of(desk, which)
-    return Shown(html("parts/agent.html", agent=agent, task=await _working_on(desk, agent)))
+    return _card(agent, await _working_on(desk, agent))
+
+
+def _card(agent: Agent, task: Task | None) -> Shown:
+    return Shown(html("parts/agent.html", agent=agent, task=task))
+
+
+async def _cards(desk: Desk) -> dict[str, Shown]:
+    """All agents' parts, with one question for all of their tasks."""
+    agents = desk.agents()
+    begun = await desk.tasks([State.RESERVED, State.RUNNING], most=len(agents))
+    tasks = {one.id: one for one in begun}
+    return {
+        f"agent:{one.host.name}": _card(one, tasks.get(one.task) or await _working_on(desk, one))
+        for one in agents
+    }
 
 
 async def _agent_state(desk: Desk, which: str) -> Shown:
@@ -139,10 +154,12 @@ def routes(site: Site) -> list[Route]:
     """The pages, and what their buttons do."""
 
     async def fleet(request: Request) -> Response:
-        names = [agent.host.name for agent in site.desk.agents()]
-        parts = ["summary", "attention", "strangers", *(f"agent:{name}" for name in names)]
+        cards, names = await _cards(site.desk), [one.host.name for one in site.desk.agents()]
+        parts = ["summary", "attention", "strangers", *cards]
         choice = site.desk.choose(Wish())
-        return await site.page(request, "fleet.html", "Fleet", parts, names=names, choice=choice)
+        return await site.page(
+            request, "fleet.html", "Fleet", parts, known=cards, names=names, choice=choice
+        )
 
     async def agent(request: Request) -> Response:
         host = agent_of(site.desk, request.path_params["host"]).host

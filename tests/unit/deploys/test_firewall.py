@@ -135,6 +135,23 @@ def test_other_accounts_of_the_orchestrator_reach_no_agent(fleet: Fleet) -> None
     assert f'!= {{ "root", "agentfleet-orchestrator", "{admin}" }} reject' in line
 
 
+def test_an_agent_on_somebodys_own_machine_does_not_speak_for_them(fleet: Fleet) -> None:
+    """The tailnet would say that it is them: by a rule on Linux; on a Mac a run says so."""
+    everywhere = tuple(
+        host.model_copy(update={"agent": host.agent.model_copy(update={"enabled": True})})
+        for host in fleet.hosts
+    )
+    for agents in (fleet, fleet.model_copy(update={"hosts": everywhere})):
+        for view in views(agents):
+            own = view.host.is_agent and not view.settings.tailnet_tag
+            mac = view.host.is_mac
+            muted = 'skuid "claude-agent" tcp dport 8080 reject' in rules(view)
+            assert muted == (own and not mac), view.host.name
+            assert (firewall.SPEAKS in firewall.resources(view).remarks) == (own and mac)
+            if muted:
+                assert "claude-agent" in {user.name for user in firewall.resources(view).users}
+
+
 def test_the_accounts_of_the_rules_are_made_before(fleet: Fleet) -> None:
     """nft refuses a name that nobody has, and then everything stays closed."""
     for view in views(fleet):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -105,6 +106,32 @@ def office(world: World, tmp_path: Path) -> Opened:
             yield Office(world, desk)
 
     return opened
+
+
+def test_who_only_reads_waits_for_no_write(office: Opened) -> None:
+    async def run() -> None:
+        async with office() as it:
+            sent = await it.desk.send(Draft("hang", wish=RPI1), "ann")
+            await it.until(sent.id, State.RUNNING)
+            written = threading.Event()
+            slow = asyncio.create_task(it.desk._work.ask(lambda _: written.wait(PATIENCE_S)))
+            await asyncio.sleep(0.05)
+            try:
+                async with asyncio.timeout(PATIENCE_S / 2):
+                    assert [one.id for one in await it.desk.tasks()] == [sent.id]
+                    assert (await it.desk.task(sent.id)).state is State.RUNNING
+                    assert (await it.desk.counts()).by_state == {State.RUNNING: 1}
+                    assert await it.desk.events(sent.id)
+                    await it.desk.messages(sent.id)
+                    await it.desk.patch(sent.id)
+                    await it.desk.plans()
+                    await it.desk.audits()
+                assert not slow.done()
+            finally:
+                written.set()
+            assert await slow
+
+    asyncio.run(run())
 
 
 def test_it_is_a_desk(office: Opened) -> None:

@@ -52,6 +52,19 @@ def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
     found.close()
 
 
+def test_one_that_only_reads_sees_what_others_wrote_and_writes_nothing(
+    store: Store, tmp_path: Path
+) -> None:
+    reading = Store(tmp_path / "tasks.sqlite", read_only=True)
+    task = store.add(Draft("x"), "ann")
+    assert reading.task(task.id) == task
+    store.change(task.id, State.CANCELLED)
+    assert reading.task(task.id).state is State.CANCELLED
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reading.add(Draft("y"), "ann")
+    reading.close()
+
+
 def brought_to(store: Store, state: State) -> Task:
     """A task in that state, by the shortest way there."""
     way = {

@@ -56,6 +56,7 @@ QUICK = Times(
     round=0.05,
     breath=0.002,
     beat=0.005,
+    gather=0.0,
     look=0.02,
     settle=0.02,
     mute=0.2,
