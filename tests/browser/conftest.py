@@ -94,7 +94,7 @@ def served(
             it.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # Playwright keeps a loop running, beside which no other can run
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright, launched(playwright) as it:
         yield it

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from orchestrator.web.who import Door
 from tests.browser.chromium import launched
@@ -29,6 +29,8 @@ PAGES = {
 # Where a page is: at a desk in light, on a phone in the dark.
 WIDTHS = {"desktop": (DESKTOP, "light"), "phone": (PHONE, "dark")}
 
+STILL = {"reduced_motion": "reduce"}  # no picture is taken while something changes its colour
+
 
 def main() -> int:
     """Take them all."""
@@ -39,11 +41,12 @@ def main() -> int:
             with (
                 launched(playwright) as browser,
                 served(desk, Path(folder), way=Door.SOCKET) as site,
-                visit(browser, site, viewport=viewport, color_scheme=scheme) as it,
+                visit(browser, site, viewport=viewport, color_scheme=scheme, **STILL) as it,
             ):
                 for name, path in PAGES.items():
                     it.page.goto(path)
-                    it.page.wait_for_timeout(500)
+                    if it.page.locator("#live").count():
+                        expect(it.page.locator("#link")).to_have_text("live")
                     file = TO / f"{name}-{width}.png"
                     it.page.screenshot(path=file, full_page=width == "desktop")
                     print(f"{file.name} {file.stat().st_size // 1000} kB")

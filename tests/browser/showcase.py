@@ -59,16 +59,16 @@ SAID = """\
 ● I'll look at how the date is parsed first.
 
 ● Bash(grep -rn "strptime" src/)
-  ⎿  src/station/log.py:41:    return datetime.strptime(text, "%d.%m.%y")
+  └  src/station/log.py:41:    return datetime.strptime(text, "%d.%m.%y")
 
 ● The format drops the century, so 1999 and 2099 look alike. I'll write it with four digits,
   read both, and add a test with a log of the old kind.
 
 ● Update(src/station/log.py)
-  ⎿  Updated with 3 additions and 1 removal
+  └  Updated with 3 additions and 1 removal
 
 ● Bash(python -m pytest -q)
-  ⎿  57 passed in 1.31s
+  └  57 passed in 1.31s
 
 ● Done. Old logs are still read; what is written from now on has four digits of the year."""
 PATCH = """\
@@ -102,7 +102,10 @@ class Showcase(MemoryDesk):
         self._cluster = self._workers()
         self._tasks = {one.id: one for one in self._work()}
         self._plans = {one.id: one for one in self._some_goals()}
-        self._messages = {40: self._talk(SAID), 42: self._talk(SAID.partition("● Update")[0])}
+        self._messages = {
+            40: self._talk(SAID, 4 * HOUR),
+            42: self._talk(SAID.partition("● Update")[0], 11 * MIN),
+        }
         self._patches = {40: Patch(1, COMMIT, PATCH, 1, 1)}
         self._events = {40: self._history()}
         self._audits = self._done_by_people()
@@ -176,9 +179,9 @@ class Showcase(MemoryDesk):
             (45, "Cross-compile the station's program for the Pis", State.DRAFT, 5 * MIN,
              {"plan": 6, "step": "build", "wish": Wish(host="arch-orchestrator")}),
             (46, "Install it on one Pi and watch its log for a minute", State.DRAFT, 5 * MIN,
-             {"plan": 6, "step": "try", "after": (45,), "wish": Wish(role="pi")}),
-            (47, "Install it on the others, one after the other", State.DRAFT, 5 * MIN,
-             {"plan": 6, "step": "roll out", "after": (46,), "wish": Wish(role="pi")}),
+             {"plan": 6, "step": "try", "after": (45,), "wish": Wish(host="rpi1")}),
+            (47, "Draw what the Pi measured beside what the old version did", State.DRAFT, 5 * MIN,
+             {"plan": 6, "step": "compare", "after": (46,), "wish": Wish(role="headless-mac")}),
         ]  # fmt: skip
         return [self._made(*row) for row in rows]
 
@@ -189,15 +192,18 @@ class Showcase(MemoryDesk):
         return replace(task, changed=self.now - before, **more)  # type: ignore[arg-type]
 
     def _some_goals(self) -> list[Plan]:
-        goal = "Bring the new version of the weather station to all three Pis"
+        goal = "See whether the new version of the weather station measures better"
         return [
             Plan(6, goal, PlanState.REVIEW, ALICE, self.now - 5 * MIN, cost=9 * USD // 100),
             Plan(5, "Find duplicates on all disks", PlanState.APPROVED, ALICE, self.now - DAY),
         ]
 
-    def _talk(self, said: str) -> list[Message]:
+    async def conversation(self, host: str) -> tuple[Message, ...]:
+        return tuple(self._messages.get(self._agent(host).task, ()))
+
+    def _talk(self, said: str, before: float) -> list[Message]:
         asked = "Read old logs, whose years have two digits, and write four from now on."
-        at = self.now - 4 * HOUR
+        at = self.now - before
         return [Message(1, "user", asked, at), Message(2, "agent", said, at + 5 * MIN)]
 
     def _history(self) -> list[Event]:
@@ -219,7 +225,7 @@ class Showcase(MemoryDesk):
             ("send", "task 39: Rename the photos by the day they were taken"),
             ("send", "task 40: Read old logs, whose years have two digits"),
             ("new-session", "imac s-213"),
-            ("think", "plan 6: Bring the new version of the weather station to all three Pis"),
+            ("think", "plan 6: See whether the new version of the weather station measures better"),
             ("send", "task 44: Measure the disk's speed"),
         )
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,37 @@ def test_what_is_typed_into_a_plan_outlives_its_updates(browser: Browser, site: 
         it.page.get_by_role("button", name="Approve and run").click()
         expect(it.page.locator(".badge").first).to_have_text("approved")
         assert site.desk._tasks[8].prompt == "build it well"
+
+
+def test_a_choice_in_a_plan_outlives_its_updates(browser: Browser, site: Served) -> None:
+    """The first one of a list, too, where the page came with another."""
+    with visit(browser, site) as it:
+        it.page.goto("/plans/1")
+        live(it.page)
+        host = it.page.get_by_label("Host of test")
+        expect(host).to_have_value("rpi1")
+        host.select_option("")
+        it.page.get_by_role("heading", level=1).click()
+        site.do(site.desk._put, replace(site.desk._tasks[8], title="another title"))
+        site.do(site.desk._put_plan, replace(site.desk._plans[1], reason="seen by now"))
+        expect(it.page.get_by_text("seen by now")).to_be_visible(timeout=SOON_MS)
+        it.page.wait_for_timeout(300)
+        expect(host).to_have_value("")
+
+
+@pytest.mark.parametrize(("path", "label"), [("/", "What is to be done"), ("/agents/mini", "Say")])
+def test_what_is_typed_beside_what_changes_stays(
+    browser: Browser, site: Served, path: str, label: str
+) -> None:
+    with visit(browser, site) as it:
+        it.page.goto(path)
+        live(it.page)
+        it.page.get_by_label(label).press_sequentially("to be ")
+        site.do(site.desk._be, "mini", Condition.STUCK)
+        site.do(site.desk.become, 3, State.LOST, reason="it went away")
+        expect(it.page.get_by_role("main")).to_contain_text("stuck", timeout=SOON_MS)
+        it.page.keyboard.type("continued")
+        expect(it.page.get_by_label(label)).to_have_value("to be continued")
 
 
 def test_focus_stays_where_it_is(browser: Browser, site: Served) -> None:

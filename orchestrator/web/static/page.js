@@ -7,15 +7,15 @@
 
   /* Somebody is at work in there: what they typed or chose must not be taken from under them. */
   function inUse(part) {
-    return [...part.querySelectorAll("textarea, select, input:not([type=hidden])")].some(
-      (field) =>
-        field === document.activeElement ||
-        (field.type === "checkbox"
-          ? field.checked !== field.defaultChecked
-          : field.tagName === "SELECT"
-            ? ![...field.options].some((o) => o.defaultSelected && o.selected) && field.selectedIndex > 0
-            : field.value !== field.defaultValue),
-    );
+    const fields = [...part.querySelectorAll("textarea, select, input:not([type=hidden])")];
+    return fields.some((field) => field === document.activeElement || isChanged(field));
+  }
+
+  function isChanged(field) {
+    if (field.type === "checkbox") return field.checked !== field.defaultChecked;
+    if (field.tagName !== "SELECT") return field.value !== field.defaultValue;
+    const first = [...field.options].findIndex((option) => option.defaultSelected);
+    return field.selectedIndex !== Math.max(first, 0);
   }
 
   /* Sent again as it is, after a stream was lost: nobody has to hear it again, or lose their selection. */

@@ -30,6 +30,7 @@ from orchestrator.registry.model import (
 )
 from orchestrator.tasks.model import (
     FOLLOWS,
+    OPEN,
     Attachment,
     Audit,
     Choice,
@@ -337,7 +338,8 @@ class MemoryDesk:
         return self._patches.get(number)
 
     def choose(self, wish: Wish, cap: int | None = None) -> Choice:
-        now = Situation.of(self.agents(), self.budgets(), self._tasks.values(), {})
+        going = [one for one in self._tasks.values() if one.state in OPEN]
+        now = Situation.of(self.agents(), self.budgets(), going, {})
         return choose(wish, cap, now)
 
     async def keep(self, name: str, content: bytes) -> Attachment:
