@@ -28,8 +28,13 @@ OTHERS = ("claude-agent", "icecc", "nobody")
 def asked(lab: Lab, host: str, url: str, *words: str, user: str = "") -> str:
     """The status of the answer; 000 where none came."""
     command = ["curl", "-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}", *words, url]
-    become = f"setpriv --reuid={user} --regid={user} --clear-groups " if user else ""
-    return str(lab.run(host, become + shlex.join(command), check=False).stdout)
+    become = as_user(user) if user else ""
+    return str(lab.run(host, f"{become} {shlex.join(command)}", check=False).stdout)
+
+
+def as_user(name: str) -> str:
+    """What stands before a command that this account runs."""
+    return f"setpriv --reuid={name} --regid=$(id -g {name}) --clear-groups"
 
 
 def claimed(*more: str) -> tuple[str, ...]:
@@ -53,11 +58,10 @@ def test_a_name_that_is_not_its_own_is_refused_to_everybody(lab: Lab, address: s
     """A page of somebody else's site, whose name they let point here, gets nothing."""
     for host in ("evil.example", f"evil.example:{PORT}", f"{address}.evil.example", ""):
         words = ("-H", f"Host: {host}" if host else "Host;")
-        url = f"http://{address}:{PORT}/api/v1/agents"
-        said = asked(lab, DEVICE, url, *words)
-        assert said in (("421",) if host else ("421", "400")), host
-        here = asked(lab, ORCHESTRATOR, f"http://127.0.0.1:{PORT}/healthz", *words, user="icecc")
-        assert here in ("400", "421"), host
+        there = f"http://{address}:{PORT}/api/v1/agents"
+        assert asked(lab, DEVICE, there, *words) == "421", host
+        here = f"http://127.0.0.1:{PORT}/healthz"
+        assert asked(lab, ORCHESTRATOR, here, *words, user="nobody") == "421", host
     origin = ("-X", "POST", "-H", "Origin: http://evil.example")
     assert asked(lab, DEVICE, f"http://{address}:{PORT}/api/v1/kill", *origin) == "403"
 
@@ -67,11 +71,12 @@ def test_claims_open_no_door_to_another_account_of_the_box(
     lab: Lab, address: str, user: str
 ) -> None:
     forged = claimed("Authorization: Bearer x")
+    # The wall lets compile jobs not even ask.
+    here, itself = ("000", "000") if user == "icecc" else ("401", "403")
     for path in ("/", "/healthz", "/metrics", "/api/v1/tasks", "/api/openapi.json", "/static/x"):
-        here = f"http://127.0.0.1:{PORT}{path}"
-        assert asked(lab, ORCHESTRATOR, here, *forged, user=user) == "401", path
-        itself = f"http://{address}:{PORT}{path}"
-        assert asked(lab, ORCHESTRATOR, itself, *forged, user=user) in ("403", "000"), path
+        for place, expected in (("127.0.0.1", here), (address, itself)):
+            url = f"http://{place}:{PORT}{path}"
+            assert asked(lab, ORCHESTRATOR, url, *forged, user=user) == expected, url
     socket = ("--unix-socket", "/run/agentfleet-orchestrator/api.sock")
     assert asked(lab, ORCHESTRATOR, "http://x/healthz", *socket, *forged, user=user) == "000"
     assert asked(lab, ORCHESTRATOR, "http://x/healthz", *socket) == "200", "to root it is open"
@@ -92,7 +97,7 @@ def test_what_it_keeps_is_read_by_nobody_else(lab: Lab, target: Target, user: st
     kept = f"{STATE}/state/tasks.sqlite {STATE}/state/token {STATE}/.ssh/id_ed25519"
     kept += " /var/lib/agentfleet-gateway/ledger.sqlite /etc/agentfleet/secrets/anthropic_api_key"
     lab.run(ORCHESTRATOR, f"head -c 1 {kept} >/dev/null")
-    become = f"setpriv --reuid={user} --regid={user} --clear-groups"
+    become = as_user(user)
     for file in kept.split():
         done = lab.run(ORCHESTRATOR, f"{become} head -c 1 {file}", check=False)
         assert done.returncode, file
