@@ -160,7 +160,7 @@ class Following:
         still = self._view.still_for(now)
         if self.doubt or still < times.settle:
             return
-        if not answered(self._view.messages):
+        if not answered(self._view.messages, self._view.before):
             if still > times.mute:
                 raise End(State.FAILED, "the agent stands still and says nothing")
             return

@@ -14,6 +14,7 @@ class View:
 
     def __init__(self, floor: int, known: Iterable[Message], now: float) -> None:
         self.floor, self.status, self.changed = floor, "", now
+        self.before = ""  # what the agent had said last when it was told
         self._said = {one.number: one for one in known}
         self._new = set[int]()
 
@@ -31,7 +32,9 @@ class View:
 
     def correct(self, status: str, messages: Iterable[Message], now: float) -> bool:
         """This is the truth; False when what was there before is there no more."""
-        there = {one.number: one for one in messages if one.number > self.floor}
+        said = tuple(messages)
+        self.before = next((one.content for one in reversed(said) if self._is_before(one)), "")
+        there = {one.number: one for one in said if one.number > self.floor}
         before = self._said
         self._said = {number: one for number, one in before.items() if number in there}
         for one in there.values():
@@ -48,6 +51,9 @@ class View:
     def still_for(self, now: float) -> float:
         """How long nothing has changed; 0 while the agent works."""
         return now - self.changed if self.status == "stable" else 0.0
+
+    def _is_before(self, message: Message) -> bool:
+        return message.role == "agent" and message.number <= self.floor
 
     def _put(self, message: Message, now: float) -> None:
         before = self._said.get(message.number)

@@ -43,6 +43,37 @@ def test_an_answer_comes_after_the_prompt() -> None:
     assert answered([welcome, prompt, Message(2, "agent", "y", 0)])
 
 
+WELCOME = " ▐▛███▛█   Claude Code v2.1.330\n▝▜█████▀  Opus 5.5 · API Usage Billing\n ▝▝  ~/work"
+AGAIN = "           Claude Code v2.1.330\n  Opus 5.5 · API Usage Billing\n  ~/work\n\n"
+
+ECHO = "\u276f "
+
+
+@pytest.mark.parametrize(
+    ("text", "is_answer"),
+    [
+        (AGAIN, False),
+        (AGAIN + ECHO + "run echo told >>log; sle\n  ep 600", False),
+        (AGAIN + ECHO + "run echo told >>log; sle\n  ep 600\n● told", True),
+        (AGAIN + ECHO + "run echo told >>log; sleep 600\n\n✢ Musing… (running hook · 2s)", False),
+        (AGAIN + ECHO + "run echo told >>log; sleep 600", False),
+        ("● Doing it\n✻ Thinking…\n  ⎿  Tip: use /clear", False),
+        ("● It printed: told\n\n✻ Cooked for 7s · done 8:21 PM", True),
+        ("● ~/work", True),  # words that it had before, but a paragraph of their own
+        ("👍", True),
+    ],
+)  # fmt: skip
+def test_a_screen_that_is_drawn_anew_is_no_answer(text: str, is_answer: bool) -> None:
+    """Seen on a Pi that was short of time: for seconds nothing moved, and the task was done."""
+    prompt = Message(1, "user", "run echo told >>log; sleep 600", 0)
+    view = View(0, (), 0.0)
+    view.correct("stable", [Message(0, "agent", WELCOME, 0), prompt], 1.0)
+    view.correct(
+        "stable", [Message(0, "agent", WELCOME, 0), prompt, Message(2, "agent", text, 0)], 2.0
+    )
+    assert answered(view.messages, view.before) is is_answer
+
+
 def test_what_was_there_before_is_not_the_tasks() -> None:
     all_of_it = [Message(number, role, "", 0) for number, role in enumerate(("user", "agent") * 3)]
     assert [one.number for one in since(all_of_it, 1)] == [2, 3, 4, 5]
