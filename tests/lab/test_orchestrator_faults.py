@@ -11,7 +11,7 @@ from tests.lab import desk
 from tests.lab.agents import ORCHESTRATOR, until
 
 TOLD = "/tmp/told"  # noqa: S108 - on the lab's hosts: a line for each time that an agent was told
-MANY = 20
+MANY, DRAFTS = 20, 8
 ENDED = ("done", "failed", "cancelled")
 # Claude Code itself, which can write that line. The Macs of the lab have one without tools.
 FAILS, LOSES, WORKS = "rpi1", "rpi2", "rpi3"
@@ -34,8 +34,9 @@ def _twenty(lab: Lab, target: Target) -> dict[str, list[int]]:
     made: dict[str, list[int]] = {}
     working = {name: desk.send(target, _work(name), wish=desk.on(name)) for name in (FAILS, LOSES)}
     made["done"] = [desk.send(target, f"say {n}", wish=desk.on(HELD)) for n in range(2)]
-    steps = json.dumps({"goal": "plan: a: say a; b<a: say b"}).encode()
-    plan = orchestrator.api(target, "POST", f"{desk.API}/plans", steps)["id"]
+    goal = "plan: " + "; ".join(f"step-{n}: say {n}" for n in range(DRAFTS))
+    said = json.dumps({"goal": goal}).encode()
+    plan = orchestrator.api(target, "POST", f"{desk.API}/plans", said)["id"]
     until(lambda: {FAILS, LOSES} <= set(_told(lab)))
     for number in made["done"]:
         desk.becomes(target, number, "done")
@@ -45,7 +46,7 @@ def _twenty(lab: Lab, target: Target) -> dict[str, list[int]]:
     desk.becomes(target, working[FAILS], "failed")
     desk.becomes(target, working[LOSES], "lost")
     made["draft"] = [n for n, one in desk.all_tasks(target).items() if one["plan"] == plan]
-    assert len(made["draft"]) == 2
+    assert len(made["draft"]) == DRAFTS
     busy = desk.send(target, "slow 60", wish=desk.on(BUSY))
     made["running"] = [busy, desk.send(target, _work(WORKS), wish=desk.on(WORKS))]
     so_far = sum(map(len, made.values()))
