@@ -10,7 +10,7 @@ from fleet.target import Target
 from lab.api import Lab
 from tests.lab import desk
 from tests.lab.agents import ORCHESTRATOR, until
-from tests.lab.runs import converge, fleet
+from tests.lab.runs import fleet
 
 
 def told() -> dict[str, str]:
@@ -70,21 +70,6 @@ def test_a_plan_runs_across_two_hosts_and_hands_results_on(target: Target) -> No
     assert "I was told" in desk.said(target, tell["id"], "agent")
 
 
-def test_a_task_outlives_a_restart_of_the_service(lab: Lab, target: Target) -> None:
-    """As an upgrade does: the agent works on, is told nothing twice, and its end is seen."""
-    file = f"{desk.SHARED}/outlives"
-    prompt = f"run echo told >>{file}; sleep 20; echo over"
-    number = desk.send(target, prompt, wish=desk.on(ORCHESTRATOR))
-    until(lambda: lab.run(ORCHESTRATOR, f"cat {file}", check=False).stdout == "told\n")
-    assert desk.task(target, number)["state"] == "running"
-    lab.run(ORCHESTRATOR, "systemctl restart agentfleet-orchestrator")
-    until(lambda: desk.answers(target))
-    ended = desk.becomes(target, number, "done")
-    assert ended["attempt"] == 1
-    assert "over" in desk.said(target, number, "agent")
-    assert lab.run(ORCHESTRATOR, f"cat {file}").stdout == "told\n"
-
-
 def test_an_agent_that_is_killed_leaves_a_lost_task_that_is_tried_again_by_hand(
     lab: Lab, target: Target
 ) -> None:
@@ -105,9 +90,3 @@ def test_an_agent_that_is_killed_leaves_a_lost_task_that_is_tried_again_by_hand(
     done = desk.becomes(target, number, "done")
     assert done["attempt"] == 2
     assert lab.run(ORCHESTRATOR, f"cat {begun}").stdout == "told\ntold\n"
-
-
-def test_a_second_run_changes_nothing(lab: Lab) -> None:
-    run = converge()
-    assert run.code == 0, run.output
-    assert run.changes == {}
