@@ -57,9 +57,12 @@ _dirty_since: list[str] = []  # the module that has used the hosts since they we
 
 @pytest.fixture(scope="module")
 def lab(first_run: Run, request: pytest.FixtureRequest) -> Lab:
-    """The converged lab, as it was after the first run when a module begins."""
+    """The converged lab, as it was after the first run when a module begins.
+
+    A module that says AS_FOUND takes it as another one left it, and waits for what it needs.
+    """
     lab = Lab(NAME)
-    if _dirty_since:
+    if _dirty_since and not getattr(request.module, "AS_FOUND", False):
         lab.restore(CONVERGED)
     _dirty_since.append(request.module.__name__)
     return lab
