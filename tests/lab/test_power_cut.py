@@ -78,7 +78,8 @@ def test_twenty_tasks_outlive_a_power_cut(lab: Lab, target: Target) -> None:
     # A person begins a new session where the money was taken away, and says that the lost one is
     # done; then what waited goes on.
     orchestrator.api(target, "POST", f"{desk.API}/agents/{HELD}/session")
-    desk.act(target, *made["lost"], "settle")
+    (lost,) = made["lost"]
+    desk.act(target, lost, "settle")
     for number in (*made["running"], *made["queued"]):
         ended = desk.becomes(target, number, "done")
         assert (ended["attempt"], _sent(target, number)) == (1, 1), ended
