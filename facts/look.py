@@ -135,27 +135,26 @@ class Looked(FactBase[list[str]]):
         return output
 
 
-_remembered: dict[str, Look] = {}
+_remembered: dict[str, tuple[tuple[Probe, ...], Look]] = {}
 
 
 def look(host: Host, asked: Sequence[Probe]) -> Look:
-    """What is on the host; from memory when nothing has changed it since.
+    """What is on the host; from memory when the same was asked and nothing has changed it since.
 
-    Raises ValueError when the output is not what the probes print.
+    What is asked may change in between, since it follows from what other hosts have told; also
+    while this host is being looked at. Raises ValueError when the output is not what the probes
+    print.
     """
-    if seen := _remembered.get(host.name):
+    question = tuple(asked)
+    before, seen = _remembered.get(host.name, ((), None))
+    if seen is not None and before == question:
         return seen
-    output = host.get_fact(Looked, _stdin=compose(asked))
-    seen = interpret(asked, output)
-    _remembered[host.name] = seen
+    output = host.get_fact(Looked, _stdin=compose(question))
+    seen = interpret(question, output)
+    _remembered[host.name] = (question, seen)
     return seen
 
 
 def forget(host: Host) -> None:
     """The host is about to change: what was seen no longer counts."""
     _remembered.pop(host.name, None)
-
-
-def forget_all() -> None:
-    """What is wanted of the hosts has changed, and with it what there is to look at."""
-    _remembered.clear()

@@ -10,7 +10,7 @@ from pyinfra import host, logger
 from pyinfra.api import Host, State, operation
 from pyinfra.api.command import FunctionCommand
 
-from facts.look import Look, forget_all, look
+from facts.look import Look, look
 from fleet.learned import Learned
 from operations.change import Change, Commands, Order, announce, failure, reason
 
@@ -63,6 +63,4 @@ def _learn(state: State, host: Host, now: Learned, learn: Learn) -> bool:
     except Exception as error:
         logger.error(f"{host.print_prefix}learn: {reason(error)}")
         return False
-    # What is wanted of every host may follow from what one has told.
-    forget_all()
     return True

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facts.look import Look, Looked, interpret, probes
+from facts.look import Look, Looked, forget, interpret, look, probes
 from facts.manifests import Entry, Manifest, ManifestsProbe
 from facts.packages import PackagesProbe
 from facts.probe import Probe, compose, split
@@ -72,6 +74,50 @@ def test_what_nobody_announced_raises() -> None:
 def _empty() -> tuple[tuple[Probe, ...], list[str]]:
     asked = probes({}, mac=False, state_dir="/nonexistent")
     return asked, sh(compose(asked))
+
+
+class Looking:
+    """A host that answers every look, and may do something meanwhile; counts them."""
+
+    name = "rpi1"
+
+    def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.looks, self._meanwhile = 0, meanwhile
+
+    def get_fact(self, fact: type[Looked], _stdin: str) -> list[str]:
+        self.looks += 1
+        self._meanwhile()
+        said = subprocess.run(["sh"], input=_stdin, capture_output=True, text=True, check=True)
+        return said.stdout.splitlines()
+
+
+def asking(path: str) -> tuple[Probe, ...]:
+    want = {"cap": Resources(directories=(Directory(path),))}
+    return probes(want, mac=False, state_dir="/nonexistent")
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facts.look._remembered", {})
+
+
+@pytest.mark.usefixtures("memory")
+@on_linux
+def test_a_host_is_looked_at_once_for_the_same_question() -> None:
+    host: Any = Looking()
+    assert look(host, asking("/etc")) is look(host, asking("/etc"))
+    assert host.looks == 1
+    assert look(host, asking("/usr")).path("/usr") is not None
+    assert host.looks == 2
+
+
+@pytest.mark.usefixtures("memory")
+@on_linux
+def test_a_look_that_was_under_way_when_the_question_changed_answers_no_other() -> None:
+    """Another host tells something while this one is looked at, so more is wanted here."""
+    host: Any = Looking(lambda: forget(host))
+    look(host, asking("/etc"))
+    assert look(host, asking("/usr")).path("/usr") is not None
 
 
 def test_a_host_without_capabilities_can_be_looked_at() -> None:

@@ -134,7 +134,7 @@ def test_what_only_waits_is_told_and_not_run(on_good: Fleet, caplog: Any) -> Non
 def test_preparing_remembers_the_look_and_executing_forgets_it(on_good: Fleet) -> None:
     on_good.told[GOOD] = Look()
     remembered = facts.look._remembered
-    remembered[GOOD] = Look()
+    remembered[GOOD] = ((), Look())
     (command,) = commands(Change(("a change",), "true"))
     assert isinstance(command, StringCommand)
     assert GOOD in remembered

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from facts.look import Look
 from fleet.kinds import Arch
 from fleet.learned import Learned
 from fleet.problems import FleetError
@@ -46,12 +45,9 @@ def test_a_compiler_and_what_was_packed_are_said_by_name() -> None:
         (OSError(28, "No space left on device"), "No space left on device"),
     ],
 )
-def test_what_was_seen_is_forgotten_once_something_is_learned(
-    fault: Exception | None, words: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
+def test_what_cannot_be_noted_fails_the_host_that_told_it(
+    fault: Exception | None, words: str, caplog: Any
 ) -> None:
-    """What is wanted of other hosts, and so what there is to look at, follows from it."""
-    remembered = {"rpi1": Look(), "imac": Look()}
-    monkeypatch.setattr("facts.look._remembered", remembered)
     noted = []
 
     def note(name: str, now: Learned) -> None:
@@ -63,5 +59,4 @@ def test_what_was_seen_is_forgotten_once_something_is_learned(
     state: Any = None
     assert learn._learn(state, host, Learned(ipv4="100.101.0.5"), note) is (fault is None)
     assert noted == ([] if fault else [("rpi1", "100.101.0.5")])
-    assert bool(remembered) is bool(fault)
     assert words in caplog.text
