@@ -28,9 +28,9 @@ unit: $(VENV)/ready ## the tests that need neither network nor lab
 browser: $(VENV)/ready ## the orchestrator's pages in a real browser, which has to be installed
 	$(PYTEST) -rs tests/browser
 
-system: ## install the programs that some tests need: a browser, and age
-	@{ command -v chromium && command -v age; } >/dev/null || sh ./bootstrap chromium age || \
-	    echo "tests that need them are skipped" >&2
+system: ## install what some tests need of the system: a browser, age, a library of the browser's driver
+	@{ command -v chromium && command -v age && ls /usr/lib/*/libatomic.so.1; } >/dev/null 2>&1 || \
+	    sh ./bootstrap chromium age libatomic1 || echo "tests that need them are skipped" >&2
 
 lab: $(VENV)/ready ## the tests that need the lab (root on Linux)
 	$(PYTEST) tests/lab

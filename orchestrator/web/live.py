@@ -171,12 +171,12 @@ class _Ticker:
     async def heard(self) -> AsyncIterator[None]:
         """While somebody needs to know."""
         self._listeners += 1
-        if self._task is None:
-            began = asyncio.Event()
-            self._task = asyncio.create_task(self._hear(began))
-            await began.wait()
-            self._tick(*_EVERYBODY)  # whatever happened before
         try:
+            if self._task is None:
+                began = asyncio.Event()
+                self._task = asyncio.create_task(self._hear(began))
+                await began.wait()
+                self._tick(*_EVERYBODY)  # whatever happened before
             yield
         finally:
             self._listeners -= 1

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 
 from orchestrator.desk import Desk
-from orchestrator.tasks.model import State
+from orchestrator.tasks.model import Plan, State, Task
 from orchestrator.web import values
 from orchestrator.web.audit import note, person
 
@@ -134,7 +134,7 @@ async def choose(call: Call) -> object:
     return call.desk.choose(values.wish(call.body.get("wish", {})), call.body.get("cap"))
 
 
-async def send(call: Call) -> object:
+async def send(call: Call) -> Task:
     """Send a task."""
     made = await call.desk.send(values.draft(call.body), call.by)
     await call.note("send", f"task {made.id}: {made.title}")
@@ -179,7 +179,7 @@ async def plan(call: Call) -> object:
     return {"plan": made, "tasks": await call.desk.tasks(plan=number, most=200)}
 
 
-async def think(call: Call) -> object:
+async def think(call: Call) -> Plan:
     """Have a goal split into steps."""
     at_once = call.body.get("at_once", False)
     made = await call.desk.think(values.clean(call.body["goal"]), call.by, at_once=at_once)

@@ -17,7 +17,7 @@ from orchestrator.tasks.model import Patch, PlanState, State
 from orchestrator.web.static_files import address
 
 _MARK = "\N{REPLACEMENT CHARACTER}"
-_KEPT = "\n\t"
+_KEPT = "\n\t\u200c\u200d"  # the last two join and part letters, in Persian and in emoji
 PATCH_LINES = 4_000  # on a page; the file has all of them
 # How much attention something asks for; the style sheet has a colour and a sign for each.
 _TONES = {

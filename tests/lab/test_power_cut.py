@@ -29,7 +29,7 @@ def _twenty(lab: Lab, target: Target) -> dict[str, list[int]]:
     goal = "plan: " + "; ".join(f"step-{n}: say {n}" for n in range(DRAFTS))
     said = json.dumps({"goal": goal}).encode()
     plan = orchestrator.api(target, "POST", f"{desk.API}/plans", said)["id"]
-    work = f"run echo told >>{TOLD}; sleep 60"
+    work = f"run echo told >>{TOLD}; until test -e {TOLD}.go; do sleep 1; done"
     running = desk.send(target, work, wish=desk.on(WORKS))
     done = [desk.send(target, f"say {host}", wish=desk.on(host)) for host in (HELD, LOSES)]
     failed, lost = [desk.send(target, "slow 600", wish=desk.on(host)) for host in (HELD, LOSES)]
@@ -69,6 +69,7 @@ def test_twenty_tasks_outlive_a_power_cut(lab: Lab, target: Target) -> None:
     lab.poweroff(ORCHESTRATOR)
     lab.poweron(ORCHESTRATOR)
     until(lambda: desk.answers(target))
+    lab.run(WORKS, f"touch {TOLD}.go")
     after = desk.all_tasks(target)
     assert {n: desk.plain(one) for n, one in after.items()} == {
         n: desk.plain(one) for n, one in before.items()

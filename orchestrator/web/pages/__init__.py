@@ -19,4 +19,7 @@ def site(desk: Desk, secret: bytes) -> Site:
 
 def routes(site: Site) -> list[Route]:
     """All pages of the site, and the stream that keeps them up to date."""
-    return [*site.routes(), *(route for subject in _SUBJECTS for route in subject.routes(site))]
+    return [
+        *site.routes(),
+        *(route for subject in _SUBJECTS for route in subject.Pages(site).routes()),
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,24 +32,35 @@ KINDS = (
 )
 
 
-def routes(site: Site) -> list[Route]:
-    """The pages."""
+@dataclass(frozen=True)
+class Pages:
+    """Pages to look at."""
 
-    async def cluster(request: Request) -> Response:
-        return await site.page(request, "figures.html", "Cluster", ["cluster"], shows="cluster")
+    site: Site
 
-    async def costs(request: Request) -> Response:
-        return await site.page(request, "figures.html", "Costs", ["costs"], shows="costs")
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        return [
+            Route("/cluster", self.cluster, methods=["GET"]),
+            Route("/costs", self.costs, methods=["GET"]),
+            Route("/activity", self.activity, methods=["GET"]),
+        ]
 
-    async def activity(request: Request) -> Response:
+    async def cluster(self, request: Request) -> Response:
+        """The compile cluster."""
+        return await self.site.page(
+            request, "figures.html", "Cluster", ["cluster"], shows="cluster"
+        )
+
+    async def costs(self, request: Request) -> Response:
+        """What was spent, and may be."""
+        return await self.site.page(request, "figures.html", "Costs", ["costs"], shows="costs")
+
+    async def activity(self, request: Request) -> Response:
+        """Who did what."""
         before = asked_number(request, "before")
-        found = await site.desk.audits(before=before, most=PAGE + 1)
+        found = await self.site.desk.audits(before=before, most=PAGE + 1)
         older = found[PAGE - 1].number if len(found) > PAGE else 0
-        values: dict[str, Any] = {"audits": found[:PAGE], "older": older, "before": before}
-        return await site.page(request, "activity.html", "Activity", **values)
-
-    return [
-        Route("/cluster", cluster, methods=["GET"]),
-        Route("/costs", costs, methods=["GET"]),
-        Route("/activity", activity, methods=["GET"]),
-    ]
+        return await self.site.page(
+            request, "activity.html", "Activity", audits=found[:PAGE], older=older, before=before
+        )

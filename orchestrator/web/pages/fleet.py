@@ -150,56 +150,70 @@ KINDS = (
 )
 
 
-def routes(site: Site) -> list[Route]:
-    """The pages, and what their buttons do."""
+@dataclass(frozen=True)
+class Pages:
+    """The pages of the fleet, and what their buttons do."""
 
-    async def fleet(request: Request) -> Response:
-        cards, names = await _cards(site.desk), [one.host.name for one in site.desk.agents()]
+    site: Site
+
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        return [
+            Route("/", self.fleet, methods=["GET"]),
+            Route("/agents/{host}", self.agent, methods=["GET"]),
+            Route("/agents/{host}/say", self.say, methods=["POST"]),
+            Route("/agents/{host}/session", self.session, methods=["POST"]),
+            Route("/kill", self.confirm, methods=["GET"]),
+            Route("/kill", self.kill, methods=["POST"]),
+        ]
+
+    async def fleet(self, request: Request) -> Response:
+        """The first page."""
+        cards, names = (
+            await _cards(self.site.desk),
+            [one.host.name for one in self.site.desk.agents()],
+        )
         parts = ["summary", "attention", "strangers", *cards]
-        choice = site.desk.choose(Wish())
-        return await site.page(
+        choice = self.site.desk.choose(Wish())
+        return await self.site.page(
             request, "fleet.html", "Fleet", parts, known=cards, names=names, choice=choice
         )
 
-    async def agent(request: Request) -> Response:
-        host = agent_of(site.desk, request.path_params["host"]).host
+    async def agent(self, request: Request) -> Response:
+        """One agent."""
+        host = agent_of(self.site.desk, request.path_params["host"]).host
         parts = [f"agent-state:{host.name}", f"talk:{host.name}"]
-        return await site.page(request, "agent.html", host.name, parts, host=host)
+        return await self.site.page(request, "agent.html", host.name, parts, host=host)
 
-    async def say(request: Request) -> Response:
-        form, host = await site.form(request), request.path_params["host"]
+    async def say(self, request: Request) -> Response:
+        """Say something to it, or press keys."""
+        form, host = await self.site.form(request), request.path_params["host"]
         body = {"text": form.text("text"), "raw": form.flag("raw")}
         shape.checker(shape.SAID)(body)
-        await do.say(site.call(request, body, host=host))
+        await do.say(self.site.call(request, body, host=host))
         return then(f"/agents/{host}#talk")
 
-    async def session(request: Request) -> Response:
-        await site.form(request)
+    async def session(self, request: Request) -> Response:
+        """Begin a new session there."""
+        await self.site.form(request)
         host = request.path_params["host"]
-        await do.new_session(site.call(request, host=host))
+        await do.new_session(self.site.call(request, host=host))
         return then(f"/agents/{host}")
 
-    async def confirm(request: Request) -> Response:
+    async def confirm(self, request: Request) -> Response:
+        """Ask whether an agent is to be stopped, or all."""
         host = request.query_params.get("host", "")
         if host:
-            agent_of(site.desk, host)
-        everybody = [one.host.name for one in site.desk.agents()]
+            agent_of(self.site.desk, host)
+        everybody = [one.host.name for one in self.site.desk.agents()]
         title = f"Stop {host}?" if host else "Stop all agents?"
-        return await site.page(request, "kill.html", title, host=host, everybody=everybody)
+        return await self.site.page(request, "kill.html", title, host=host, everybody=everybody)
 
-    async def kill(request: Request) -> Response:
-        form = await site.form(request)
+    async def kill(self, request: Request) -> Response:
+        """Stop it, or them."""
+        form = await self.site.form(request)
         host = form.text("host")
         if not host and not form.flag("all"):
             raise HTTPException(400, "The form has to say which agent is to be stopped, or all.")
-        await do.kill(site.call(request, {"hosts": [host]} if host else {"all": True}))
+        await do.kill(self.site.call(request, {"hosts": [host]} if host else {"all": True}))
         return then(f"/agents/{host}" if host else "/")
-
-    return [
-        Route("/", fleet, methods=["GET"]),
-        Route("/agents/{host}", agent, methods=["GET"]),
-        Route("/agents/{host}/say", say, methods=["POST"]),
-        Route("/agents/{host}/session", session, methods=["POST"]),
-        Route("/kill", confirm, methods=["GET"]),
-        Route("/kill", kill, methods=["POST"]),
-    ]

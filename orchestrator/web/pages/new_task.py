@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from orchestrator.desk import RefusedError, UnknownError
 from orchestrator.gateway.money import micros
-from orchestrator.tasks.model import Task, Wish
+from orchestrator.tasks.model import Wish
 from orchestrator.web import operations as do
 from orchestrator.web import schemas as shape
 from orchestrator.web.forms import Form
@@ -70,39 +70,47 @@ def _cap(form: Form) -> int | None:
     return micros(dollars)
 
 
-def routes(site: Site) -> list[Route]:
-    """The page, and what its buttons do."""
+@dataclass(frozen=True)
+class Pages:
+    """The page of a new task, and what its buttons do."""
 
-    async def new(request: Request, form: Form | None = None, problem: str = "") -> Response:
+    site: Site
+
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        return [
+            Route("/tasks", self.send, methods=["POST"]),
+            Route("/tasks/new", self.new, methods=["GET"]),
+            Route("/choose", self.choose, methods=["GET"]),
+        ]
+
+    async def new(self, request: Request, form: Form | None = None, problem: str = "") -> Response:
+        """The form: empty, as it was sent, or with what is wrong with it."""
         wish = form.wish() if form else Wish(host=request.query_params.get("host", ""))
-        values: dict[str, Any] = {
-            "wish": wish,
-            "wishes": wishes(site),
-            "choice": site.desk.choose(wish),
-            "typed": {one: form.text(one) if form else "" for one in ("prompt", "title", "cap")},
-            "problem": problem,
-            "status": 409 if problem else 200,
-        }
-        return await site.page(request, "task_new.html", "New task", **values)
+        return await self.site.page(
+            request,
+            "task_new.html",
+            "New task",
+            status=409 if problem else 200,
+            wish=wish,
+            wishes=wishes(self.site),
+            choice=self.site.desk.choose(wish),
+            typed={one: form.text(one) if form else "" for one in ("prompt", "title", "cap")},
+            problem=problem,
+        )
 
-    async def send(request: Request) -> Response:
-        form = await site.form(request)
+    async def send(self, request: Request) -> Response:
+        """Send it; or only say where it would run."""
+        form = await self.site.form(request)
         if form.flag("preview"):
-            return await new(request, form)
+            return await self.new(request, form)
         try:
-            made = await do.send(site.call(request, await draft(form, site)))
+            made = await do.send(self.site.call(request, await draft(form, self.site)))
         except (RefusedError, UnknownError, shape.OddBodyError) as error:
-            return await new(request, form, str(error.args[0] if error.args else error))
-        if not isinstance(made, Task):
-            raise TypeError("a task that was sent is one")
+            return await self.new(request, form, str(error.args[0] if error.args else error))
         return then(f"/tasks/{made.id}")
 
-    async def choose(request: Request) -> Response:
-        choice = site.desk.choose(Form(FormData({**request.query_params})).wish())
+    async def choose(self, request: Request) -> Response:
+        """Where a task with these wishes would run, as a part of a page."""
+        choice = self.site.desk.choose(Form(FormData({**request.query_params})).wish())
         return Response(html("parts/choice.html", choice=choice), media_type="text/html")
-
-    return [
-        Route("/tasks", send, methods=["POST"]),
-        Route("/tasks/new", new, methods=["GET"]),
-        Route("/choose", choose, methods=["GET"]),
-    ]

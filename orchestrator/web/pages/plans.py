@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from orchestrator.desk import Desk
-from orchestrator.tasks.model import Plan, PlanState, State, Task
+from orchestrator.desk import Desk, RefusedError
+from orchestrator.tasks.model import PlanState, State, Task
 from orchestrator.web import operations as do
 from orchestrator.web import schemas as shape
 from orchestrator.web.forms import Form
@@ -57,82 +57,99 @@ KINDS = (
 )
 
 
-def routes(site: Site) -> list[Route]:
-    """The pages, and what their buttons do."""
+@dataclass(frozen=True)
+class Pages:
+    """The pages of plans, and what their buttons do."""
 
-    async def listed(request: Request) -> Response:
+    site: Site
+
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        return [
+            Route("/plans", self.listed, methods=["GET"]),
+            Route("/plans", self.think, methods=["POST"]),
+            Route("/plans/{number:int}", self.one, methods=["GET"]),
+            Route("/plans/{number:int}/save", self.save, methods=["POST"]),
+            Route("/plans/{number:int}/approve", self.approve, methods=["POST"]),
+            Route("/plans/{number:int}/discard", self.discard, methods=["POST"]),
+            Route("/steps/{number:int}/drop", self.drop, methods=["POST"]),
+        ]
+
+    async def listed(self, request: Request) -> Response:
+        """The list, and the form for a new goal."""
         before = asked_number(request, "before")
-        found = await site.desk.plans(before=before, most=PAGE + 1)
+        found = await self.site.desk.plans(before=before, most=PAGE + 1)
         parts = [f"plan-row:{one.id}" for one in found[:PAGE]]
         older = found[PAGE - 1].id if len(found) > PAGE else 0
-        values: dict[str, Any] = {"rows": parts, "older": older, "before": before}
-        return await site.page(request, "plans.html", "Plans", parts, **values)
+        return await self.site.page(
+            request, "plans.html", "Plans", parts, rows=parts, older=older, before=before
+        )
 
-    async def think(request: Request) -> Response:
-        form = await site.form(request)
+    async def think(self, request: Request) -> Response:
+        """Have a goal split into steps."""
+        form = await self.site.form(request)
         body = {"goal": form.text("goal").strip(), "at_once": form.flag("at_once")}
         shape.checker(shape.GOAL)(body)
-        made = await do.think(site.call(request, body))
-        if not isinstance(made, Plan):
-            raise TypeError("a plan that is being made is one")
+        made = await do.think(self.site.call(request, body))
         return then(f"/plans/{made.id}")
 
-    async def one(request: Request) -> Response:
+    async def one(self, request: Request) -> Response:
+        """One plan and its steps."""
         number = number_in(request)
-        await site.desk.plan(number)
+        await self.site.desk.plan(number)
         names = {"head": f"plan:{number}", "steps": f"plan-steps:{number}"}
         parts, title = list(names.values()), f"Plan {number}"
-        return await site.page(request, "plan.html", title, parts, names=names, number=number)
+        return await self.site.page(request, "plan.html", title, parts, names=names, number=number)
 
-    async def save(request: Request) -> Response:
+    async def save(self, request: Request) -> Response:
+        """Keep what was changed in its steps."""
         number = number_in(request)
-        await _save(site, request, await site.form(request), number)
+        await self._keep(request, number)
         return then(f"/plans/{number}")
 
-    async def approve(request: Request) -> Response:
+    async def approve(self, request: Request) -> Response:
+        """Keep it, and run them."""
         number = number_in(request)
-        await _save(site, request, await site.form(request), number)
-        await do.approve(site.call(request, number=number))
+        await self._keep(request, number)
+        await do.approve(self.site.call(request, number=number))
         return then(f"/plans/{number}")
 
-    async def discard(request: Request) -> Response:
-        await site.form(request)
+    async def discard(self, request: Request) -> Response:
+        """Give the plan up."""
+        await self.site.form(request)
         number = number_in(request)
-        await do.discard(site.call(request, number=number))
+        await do.discard(self.site.call(request, number=number))
         return then(f"/plans/{number}")
 
-    async def drop(request: Request) -> Response:
-        form, number = await site.form(request), number_in(request)
-        plan = (await site.desk.task(number)).plan
-        await _save(site, request, form, plan, but=number)
-        await do.drop(site.call(request, number=number))
+    async def drop(self, request: Request) -> Response:
+        """Take a step out, and keep what was changed in the others."""
+        number = number_in(request)
+        plan = (await self.site.desk.task(number)).plan
+        if not plan:
+            raise RefusedError(f"task {number} is no step of a plan")
+        await self._keep(request, plan, but=number)
+        await do.drop(self.site.call(request, number=number))
         return then(f"/plans/{plan}")
 
-    return [
-        Route("/plans", listed, methods=["GET"]),
-        Route("/plans", think, methods=["POST"]),
-        Route("/plans/{number:int}", one, methods=["GET"]),
-        Route("/plans/{number:int}/save", save, methods=["POST"]),
-        Route("/plans/{number:int}/approve", approve, methods=["POST"]),
-        Route("/plans/{number:int}/discard", discard, methods=["POST"]),
-        Route("/steps/{number:int}/drop", drop, methods=["POST"]),
-    ]
+    async def _keep(self, request: Request, plan: int, but: int = 0) -> None:
+        """Change the steps that the form has otherwise, so that nothing that was typed is lost."""
+        form = await self.site.form(request)
+        for step in await _steps(self.site.desk, plan):
+            if step.id == but or f"prompt-{step.id}" not in form.data:
+                continue
+            if step.state is State.DRAFT and (body := _changed(step, form)) is not None:
+                shape.checker(shape.STEP)(body)
+                await do.change(self.site.call(request, body, step.id))
 
 
-async def _save(site: Site, request: Request, form: Form, plan: int, but: int = 0) -> None:
-    """Change the steps that the form has otherwise, so that nothing that was typed is lost."""
-    for step in await _steps(site.desk, plan):
-        if step.id == but or step.state is not State.DRAFT or f"prompt-{step.id}" not in form.data:
-            continue
-        wanted = replace(
-            step.wish,
-            host=form.text(f"host-{step.id}"),
-            failover=form.flag(f"failover-{step.id}"),
-        )
-        prompt = form.text(f"prompt-{step.id}")
-        after = tuple(form.numbers(f"after-{step.id}"))
-        if (prompt, wanted, set(after)) == (step.prompt, step.wish, set(step.after)):
-            continue
-        body = {"prompt": prompt, "wish": asdict(wanted), "after": list(after)}
-        shape.checker(shape.STEP)(body)
-        await do.change(site.call(request, body, step.id))
+def _changed(step: Task, form: Form) -> dict[str, Any] | None:
+    """The step as the form has it, in the API's terms; None: as it is."""
+    wish = replace(
+        step.wish,
+        host=form.text(f"host-{step.id}"),
+        failover=form.flag(f"failover-{step.id}"),
+    )
+    prompt, after = form.text(f"prompt-{step.id}"), form.numbers(f"after-{step.id}")
+    if (prompt, wish, set(after)) == (step.prompt, step.wish, set(step.after)):
+        return None
+    return {"prompt": prompt, "wish": asdict(wish), "after": after}

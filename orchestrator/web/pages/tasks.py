@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -97,32 +97,49 @@ KINDS = (
 )
 
 
-def routes(site: Site) -> list[Route]:
-    """The pages, and what their buttons do."""
+@dataclass(frozen=True)
+class Pages:
+    """The pages of tasks, and what their buttons do."""
 
-    async def listed(request: Request) -> Response:
+    site: Site
+
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        return [
+            Route("/tasks", self.listed, methods=["GET"]),
+            Route("/tasks/{number:int}", self.one, methods=["GET"]),
+            Route("/tasks/{number:int}/patch", self.patch, methods=["GET"]),
+            Route("/tasks/{number:int}/cancel", self._button(do.cancel), methods=["POST"]),
+            Route("/tasks/{number:int}/retry", self._button(do.retry), methods=["POST"]),
+            Route("/tasks/{number:int}/settle", self._button(do.settle), methods=["POST"]),
+        ]
+
+    async def listed(self, request: Request) -> Response:
+        """The list: of some states, or older than a task."""
         states = _states(",".join(request.query_params.getlist("state")))
-        before, most = asked_number(request, "before"), PAGE
-        tasks = await site.desk.tasks(states, before=before, most=most + 1)
-        shown, words = tasks[:most], ",".join(states)
-        newest = shown[0].id if shown else 0
+        before = asked_number(request, "before")
+        tasks = await self.site.desk.tasks(states, before=before, most=PAGE + 1)
+        shown, words = tasks[:PAGE], ",".join(states)
         rows = {f"task-row:{one.id}": _row_of(one) for one in shown}
-        parts = [f"task-counts:{words}", *rows]
-        values: dict[str, Any] = {
-            "tasks": shown,
-            "counts": parts[0],
-            "newer": "" if before else f"task-newer:{newest}.{words}",
-            "states": states,
-            "older": shown[-1].id if len(tasks) > most else 0,
-            "before": before,
-            "known": rows,
-        }
-        parts += [values["newer"]] if values["newer"] else []
-        return await site.page(request, "tasks.html", "Tasks", parts, **values)
+        counts, newer = f"task-counts:{words}", f"task-newer:{shown[0].id if shown else 0}.{words}"
+        return await self.site.page(
+            request,
+            "tasks.html",
+            "Tasks",
+            [counts, *rows, *([] if before else [newer])],
+            known=rows,
+            tasks=shown,
+            counts=counts,
+            newer="" if before else newer,
+            states=states,
+            before=before,
+            older=shown[-1].id if len(tasks) > PAGE else 0,
+        )
 
-    async def one(request: Request) -> Response:
+    async def one(self, request: Request) -> Response:
+        """One task; an attempt of it, where the query names one."""
         number, attempt = number_in(request), asked_number(request, "attempt")
-        task = await site.desk.task(number)
+        task = await self.site.desk.task(number)
         which = f"{number}.{attempt}" if attempt else str(number)
         names = {
             "head": f"task:{number}",
@@ -130,33 +147,32 @@ def routes(site: Site) -> list[Route]:
             "patch": f"task-patch:{which}",
             "events": f"task-events:{number}",
         }
-        values: dict[str, Any] = {"task": task, "names": names}
-        title = f"Task {number}: {task.title}"
-        values["attempt"] = attempt or task.attempt
-        return await site.page(request, "task.html", title, list(names.values()), **values)
+        return await self.site.page(
+            request,
+            "task.html",
+            f"Task {number}: {task.title}",
+            list(names.values()),
+            task=task,
+            names=names,
+            attempt=attempt or task.attempt,
+        )
 
-    async def patch(request: Request) -> Response:
+    async def patch(self, request: Request) -> Response:
+        """What it changed, as a file."""
         number = number_in(request)
-        found = await site.desk.patch(number, asked_number(request, "attempt"))
+        found = await self.site.desk.patch(number, asked_number(request, "attempt"))
         if found is None:
             raise UnknownError(f"task {number} has no patch")
         headers = {"content-disposition": f'attachment; filename="task-{number}.patch"'}
         return PlainTextResponse(found.text.encode("utf-8", "replace"), headers=headers)
 
-    def action(operation: Callable[[Call], Awaitable[object]]) -> Handler:
+    def _button(self, operation: Callable[[Call], Awaitable[object]]) -> Handler:
+        """Do it with the task, and show what came of it."""
+
         async def endpoint(request: Request) -> Response:
-            await site.form(request)
+            await self.site.form(request)
             number = number_in(request)
-            await operation(site.call(request, number=number))
+            await operation(self.site.call(request, number=number))
             return then(f"/tasks/{number}")
 
         return endpoint
-
-    return [
-        Route("/tasks", listed, methods=["GET"]),
-        Route("/tasks/{number:int}", one, methods=["GET"]),
-        Route("/tasks/{number:int}/patch", patch, methods=["GET"]),
-        Route("/tasks/{number:int}/cancel", action(do.cancel), methods=["POST"]),
-        Route("/tasks/{number:int}/retry", action(do.retry), methods=["POST"]),
-        Route("/tasks/{number:int}/settle", action(do.settle), methods=["POST"]),
-    ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
-from orchestrator.desk import Desk
+from orchestrator.desk import Desk, News
 from orchestrator.registry.model import Condition
 from orchestrator.tasks.model import Message, State
 from orchestrator.web import live as module
@@ -140,6 +141,29 @@ def test_nothing_is_heard_or_kept_while_nobody_looks() -> None:
             waiting.cancel()  # as when somebody goes away
             await asyncio.sleep(0.1)
             assert len(desk.bus._listeners) == 0
+
+    asyncio.run(run())
+
+
+def test_who_leaves_before_the_first_news_is_not_waited_for() -> None:
+    """A browser that goes away at once, while the desk is only being asked for its news."""
+
+    class Slow(MemoryDesk):
+        @asynccontextmanager
+        async def news(self) -> AsyncIterator[AsyncIterator[News]]:
+            await asyncio.sleep(0.2)
+            async with super().news() as it:
+                yield it
+
+    async def run() -> None:
+        desk = Slow()
+        live = Live(desk, Counted().kinds)
+        waiting = asyncio.ensure_future(anext(await opened(live, "summary")))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.sleep(0.4)
+        assert len(desk.bus._listeners) == 0
+        assert live._news._listeners == 0
 
     asyncio.run(run())
 

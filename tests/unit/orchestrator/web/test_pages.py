@@ -135,6 +135,12 @@ def test_control_characters_are_marked_and_line_ends_kept(tmp_path: Path) -> Non
     assert "{{7*7}}" in text, "nothing fills it in"
 
 
+def test_letters_that_join_stay_joined(alice: Visitor, desk: MemoryDesk) -> None:
+    text = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f469\u200d\U0001f4bb"
+    alice.press("/tasks", {"prompt": text})
+    assert text in alice.ask("GET", "/tasks/10").text
+
+
 def test_pages_load_nothing_from_elsewhere_and_run_nothing_inline(alice: Visitor) -> None:
     page = alice.see("/")
     assert [one["src"].partition("?")[0] for one in page.all("script")] == [
@@ -291,6 +297,13 @@ def test_what_the_form_left_out_of_a_plan_stays(alice: Visitor, desk: MemoryDesk
     alice.press("/steps/9/drop", {"prompt-8": "kept"})
     assert asyncio.run(desk.task(8)).prompt == "kept"
     assert asyncio.run(desk.task(9)).state is State.CANCELLED
+
+
+def test_a_task_of_no_plan_is_no_step(alice: Visitor, desk: MemoryDesk) -> None:
+    """And nothing else is changed by a form that says so."""
+    before = repr(desk._tasks)
+    assert alice.press("/steps/1/drop", {"prompt-8": "other"}).status_code == 409
+    assert repr(desk._tasks) == before
 
 
 def test_lists_lead_on_to_what_is_older(alice: Visitor, desk: MemoryDesk) -> None:
