@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
+# What tests run, and the Debian packages that have it; the last is for the browser's driver.
+PROGRAMS := chromium age curl zstd ssh xz jq ip
+PACKAGES := chromium age curl zstd openssh-client xz-utils jq iproute2 libatomic1
 
 .PHONY: help demo test venv lint unit browser lab system golden screenshots bench bench-gateway \
     bench-distribution bench-orchestrator lock clean
@@ -28,9 +31,10 @@ unit: $(VENV)/ready ## the tests that need neither network nor lab
 browser: $(VENV)/ready ## the orchestrator's pages in a real browser, which has to be installed
 	$(PYTEST) -rs tests/browser
 
-system: ## install what some tests need of the system: a browser, age, a library of the browser's driver
-	@{ command -v chromium && command -v age && ls /usr/lib/*/libatomic.so.1; } >/dev/null 2>&1 || \
-	    sh ./bootstrap chromium age libatomic1 || echo "tests that need them are skipped" >&2
+system: ## install what tests need of the system, a browser above all; on Debian, as root
+	@(for program in $(PROGRAMS); do command -v $$program || exit; done && \
+	    ls /usr/lib/*/libatomic.so.1) >/dev/null 2>&1 || sh ./bootstrap $(PACKAGES) || \
+	    echo "without them some tests are skipped, and others say what they miss" >&2
 
 lab: $(VENV)/ready ## the tests that need the lab (root on Linux)
 	$(PYTEST) tests/lab
