@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 # What tests run, and the Debian packages that have it; the last is for the browser's driver.
-PROGRAMS := chromium age curl zstd ssh xz jq ip
-PACKAGES := chromium age curl zstd openssh-client xz-utils jq iproute2 libatomic1
+PROGRAMS := chromium age curl zstd ssh xz jq ip ccache nft gcc
+PACKAGES := chromium age curl zstd openssh-client xz-utils jq iproute2 ccache nftables gcc \
+    binutils libatomic1
 
 .PHONY: help demo test venv lint unit browser lab system golden screenshots bench bench-gateway \
     bench-distribution bench-orchestrator lock clean

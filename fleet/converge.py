@@ -22,6 +22,7 @@ from fleet.identity import mismatch
 from fleet.packed import published, retrieve
 from fleet.pins import mirrors, pinned
 from fleet.plan import (
+    ONLY,
     Capability,
     HostOrder,
     capability,
@@ -56,7 +57,6 @@ from operations import (
 from operations.change import RefusedError, reason, wrap
 
 CONFIRM_S = 15.0
-ONLY = "FLEET_ONLY"  # environment: the one capability that a run shall touch
 
 
 def converge(module: Capability) -> None:
@@ -83,8 +83,12 @@ def restock(module: Capability) -> None:
 def _order(name: str) -> HostOrder | None:
     """The capability for the host at hand; None where it is not to be brought."""
     order = HostOrder(name, partial(_view, host.name))
-    meant = os.environ.get(ONLY, name) == name and name in order.view.capabilities
-    return order if meant and ctx_host.get() not in state.failed_hosts else None
+    comes = _meant(name) and name in order.view.capabilities
+    return order if comes and ctx_host.get() not in state.failed_hosts else None
+
+
+def _meant(name: str) -> bool:
+    return name in os.environ.get(ONLY, name).split(",")
 
 
 def learn(what: str) -> None:
@@ -155,7 +159,7 @@ def _confirm(name: str, script: str) -> str:
 def _require_key(view: HostView, seen: Look) -> None:
     """Ask for the auth key before anything is changed on a host that this run will log in."""
     for name, want in wanted(view).items():
-        if want.node is None or os.environ.get(ONLY, name) != name:
+        if want.node is None or not _meant(name):
             continue
         comes = not unavailable(capability(name), view, seen)
         if comes and tailnet.needs_key(want.node, seen):

@@ -17,6 +17,8 @@ from fleet.view import HostView
 from operations.change import HostContext
 from operations.manifest import names
 
+ONLY = "FLEET_ONLY"  # environment: the capabilities that a run shall touch, commas between them
+
 
 class Capability(Protocol):
     """A deploy module. It may also have `unavailable(view, look) -> str`, see `unavailable`."""

@@ -1,11 +1,13 @@
-"""Taking an operator out: of fleet.yaml, and of every host's authorized_keys."""
+"""Taking an operator out: of fleet.yaml, and of every file on a host that names them."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,9 +16,11 @@ import yaml
 from fleet.model import Fleet, Operator, Power, load_fleet
 from fleet.plan import view_of, wanted
 from fleet.problems import FleetError, suggest
+from fleet.resources import File
 from fleet.ssh import as_root, route
 from fleet.target import Target
 from fleet.yamlfile import display
+from operations.shell import digest
 
 CAPABILITY = "operators"
 TIMEOUT_S = 30.0
@@ -117,23 +121,47 @@ def _write(path: Path, text: str) -> None:
     Path(name).replace(path)
 
 
-def verify(target: Target) -> tuple[HostOutcome, ...]:
-    """Whether each host has exactly the keys it should have now, asked of the hosts themselves."""
-    names = [host.name for host in target.fleet.hosts]
-    with ThreadPoolExecutor(max_workers=len(names)) as pool:
-        return tuple(pool.map(lambda name: _verify(target, name), names))
+def naming(target: Target, name: str) -> Mapping[str, Mapping[str, tuple[File, ...]]]:
+    """Host → capability → its files that name the operator, as they are to be without them.
+
+    That is their keys everywhere, the orchestrator's list of who may use its page, and to whom
+    backups are encrypted: whatever is rendered otherwise without the operator.
+    """
+    left = tuple(one for one in target.fleet.operators if one.name != name)
+    after = replace(target, fleet=target.fleet.model_copy(update={"operators": left}))
+    return {host.name: _differing(target, after, host.name) for host in target.fleet.hosts}
 
 
-def _verify(target: Target, name: str) -> HostOutcome:
-    view = view_of(target, name)
-    if CAPABILITY not in view.capabilities:
+def _differing(before: Target, after: Target, host: str) -> dict[str, tuple[File, ...]]:
+    known = {file for want in wanted(view_of(before, host)).values() for file in want.files}
+    return {
+        name: files
+        for name, want in wanted(view_of(after, host)).items()
+        if (files := tuple(file for file in want.files if file not in known))
+    }
+
+
+def verify(
+    target: Target, named: Mapping[str, Mapping[str, tuple[File, ...]]]
+) -> tuple[HostOutcome, ...]:
+    """Whether each host has the files of `naming` as they shall be; it is asked itself."""
+    with ThreadPoolExecutor(max_workers=len(named)) as pool:
+        return tuple(pool.map(lambda name: _verify(target, name, named[name]), named))
+
+
+def _verify(target: Target, name: str, named: Mapping[str, tuple[File, ...]]) -> HostOutcome:
+    host = target.fleet.host(name)
+    if CAPABILITY not in named:
         return HostOutcome(name, Outcome.REMAIN, f"it is `without` {CAPABILITY}: remove them there")
-    (keys,) = wanted(view)[CAPABILITY].files
-    answer = as_root(route(view.host, target), f"cat {keys.path}\n", TIMEOUT_S)
-    if answer.nobody_there and view.host.power is not Power.ALWAYS_ON:
+    files = [file for some in named.values() for file in some]
+    asked = "\n".join(f"digest {shlex.quote(file.path)}" for file in files)
+    answer = as_root(route(host, target), f"{digest(mac=host.is_mac)}\n{asked}\n", TIMEOUT_S)
+    if answer.nobody_there and host.power is not Power.ALWAYS_ON:
         return HostOutcome(name, Outcome.PENDING, "it is off; the next run that reaches it does it")
     if answer.code:
         return HostOutcome(name, Outcome.REMAIN, answer.stderr or f"exit code {answer.code}")
-    if answer.stdout.encode() != keys.content:
-        return HostOutcome(name, Outcome.REMAIN, "its authorized_keys are not as they should be")
+    found = answer.stdout.split()
+    wrong = [file.path for file in files if file.sha256 not in found]
+    if wrong:
+        return HostOutcome(name, Outcome.REMAIN, f"not as it should be: {', '.join(wrong)}")
     return HostOutcome(name, Outcome.REMOVED)

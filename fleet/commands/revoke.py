@@ -12,8 +12,9 @@ from rich.table import Table
 
 from fleet.commands.session import Session, console, json_option, pass_session, print_json
 from fleet.model import Operator
+from fleet.plan import ONLY
 from fleet.problems import WrongUsageError
-from fleet.revoke import CAPABILITY, HostOutcome, Outcome, operator, refuse_lockout, strike, verify
+from fleet.revoke import HostOutcome, Outcome, naming, operator, refuse_lockout, strike, verify
 from fleet.target import LAB, ROOT, Target, fleet_file
 from fleet.yamlfile import display
 
@@ -27,11 +28,12 @@ _STYLE = {Outcome.REMOVED: "green", Outcome.PENDING: "cyan", Outcome.REMAIN: "re
 @json_option
 @pass_session
 def revoke(session: Session, name: str, yes: bool, as_json: bool) -> int:
-    """Take the operator NAME out of fleet.yaml, and their SSH keys off every host.
+    """Take the operator NAME out of fleet.yaml, and out of every file on a host that names them.
 
-    Touches nothing else on the hosts. Each host is asked afterwards whether the keys are gone;
-    hosts that are off stay pending, and the next run that reaches them does it. Prints what is left
-    to do by hand.
+    Their SSH keys go everywhere, the orchestrator's page is shut to them, and new backups are no
+    longer encrypted to them. Touches nothing else on the hosts. Each host is asked afterwards
+    whether that is so; hosts that are off stay pending, and the next run that reaches them does
+    it. Prints what is left to do by hand.
 
     Exit code: 0 gone everywhere, 1 not gone on a host, 3 hosts are off that may be.
     """
@@ -39,9 +41,10 @@ def revoke(session: Session, name: str, yes: bool, as_json: bool) -> int:
     leaving = operator(target.fleet, name)
     refuse_lockout(target, leaving)
     _ask(leaving, len(target.fleet.hosts), yes=yes)
+    named = naming(target, name)
     strike(fleet_file(), name)
-    _converge(session, quiet=as_json)
-    found = verify(session.target())
+    _converge(session, {capability for files in named.values() for capability in files}, as_json)
+    found = verify(session.target(), named)
     left = steps(target, leaving)
     if as_json:
         print_json({"hosts": [asdict(one) for one in found], "by_hand": left})
@@ -61,13 +64,13 @@ def _ask(leaving: Operator, hosts: int, *, yes: bool) -> None:
     click.confirm(what, abort=True, err=True)
 
 
-def _converge(session: Session, *, quiet: bool) -> None:
-    """Run the one capability; its exit code does not count, since the hosts are asked after it."""
+def _converge(session: Session, capabilities: set[str], quiet: bool) -> None:
+    """Run these alone; the exit code does not count, since the hosts are asked afterwards."""
     inventory = "lab/inventory.py" if session.target_name == LAB else "inventory.py"
     subprocess.run(
         [sys.executable, "-m", "pyinfra", inventory, "deploy.py", "-y"],
         cwd=ROOT,
-        env={**os.environ, "FLEET_ONLY": CAPABILITY},
+        env={**os.environ, ONLY: ",".join(sorted(capabilities))},
         stdout=sys.stderr if not quiet else subprocess.DEVNULL,
         stderr=None if not quiet else subprocess.DEVNULL,
         check=False,
@@ -89,7 +92,7 @@ def steps(target: Target, leaving: Operator) -> list[str]:
 
 def _show(found: tuple[HostOutcome, ...], left: list[str]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("HOST", "KEYS", "WHY"):
+    for column in ("HOST", "OPERATOR", "WHY"):
         table.add_column(column, overflow="fold")
     for one in found:
         table.add_row(one.host, f"[{_STYLE[one.outcome]}]{one.outcome}[/]", one.reason)

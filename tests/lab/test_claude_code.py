@@ -76,7 +76,8 @@ def test_it_leaves_with_its_capability_and_what_is_a_person_s_stays(
     text = (ROOT / "fleet.yaml").read_text()
     name = f"\n  {INSTALLS}:\n"
     assert name in text
-    copy.write_text(text.replace(name, f"{name}    without: [claude_code, agentapi, dispatch]\n"))
+    without = "    without: [claude_code, agentapi, dispatch, backup]\n"
+    copy.write_text(text.replace(name, f"{name}{without}"))
     run = converge("--limit", INSTALLS, fleet_file=copy)
     assert run.code == 0, run.output
     assert f"program {HOME}: remove" in run.changes[INSTALLS]

@@ -18,7 +18,7 @@ from facts.system import System
 from facts.tailnet import Tailnet
 from fleet import converge
 from fleet.model import Os
-from fleet.plan import wanted
+from fleet.plan import ONLY, wanted
 from fleet.problems import FleetError
 from fleet.resources import NO_MANAGER, Manager, Resources, RunningService
 from fleet.view import TEMPLATES, HostView
@@ -215,7 +215,7 @@ def test_a_mac_without_a_manager_cannot_have_it() -> None:
 @pytest.fixture
 def without_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TS_AUTH_KEY", raising=False)
-    monkeypatch.delenv(converge.ONLY, raising=False)
+    monkeypatch.delenv(ONLY, raising=False)
 
 
 @pytest.mark.usefixtures("without_key")
@@ -251,8 +251,8 @@ def test_nobody_else_does(found: HostView, seen: Look) -> None:
 
 @pytest.mark.usefixtures("without_key")
 def test_it_is_not_needed_for_another_capability_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(converge.ONLY, "operators")
+    monkeypatch.setenv(ONLY, "operators")
     converge._require_key(views()["rpi1"], Look())
-    monkeypatch.setenv(converge.ONLY, "tailscale")
+    monkeypatch.setenv(ONLY, "operators,tailscale")
     with pytest.raises(FleetError):
         converge._require_key(views()["rpi1"], Look())

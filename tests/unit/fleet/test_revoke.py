@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fleet.model import load_fleet
 from fleet.problems import FleetError
-from fleet.revoke import operator, refuse_lockout, strike
+from fleet.revoke import naming, operator, refuse_lockout, strike
 from fleet.target import Target
 from tests.golden import FLEET, target
 
@@ -89,3 +90,21 @@ def test_the_key_that_we_use_ourselves_stays(file: Path, tmp_path: Path) -> None
     with pytest.raises(FleetError, match="is reached with bob's key"):
         refuse_lockout(mine, operator(mine.fleet, "bob"))
     refuse_lockout(mine, operator(mine.fleet, "alice"))
+
+
+def test_every_file_that_names_them_is_meant_and_no_other() -> None:
+    """Their keys everywhere; on the orchestrator the page and the backups too."""
+    found = target()
+    bob = found.fleet.operators[0].model_copy(
+        update={"name": "bob", "login": "bob@example.com", "ssh_keys": (key("B"),)}
+    )
+    people = (*found.fleet.operators, bob)
+    both = replace(found, fleet=found.fleet.model_copy(update={"operators": people}))
+    named = naming(both, "bob")
+    assert set(named) == {host.name for host in found.fleet.hosts}
+    boss = found.fleet.orchestrator.name
+    for host, by in named.items():
+        assert set(by) == {"operators"} | ({"orchestrator", "backup"} if host == boss else set())
+        for content in (file.content for files in by.values() for file in files):
+            assert b"bob" not in content
+            assert key("B").encode() not in content
