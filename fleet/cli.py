@@ -31,12 +31,15 @@ class Verb(NamedTuple):
 
 VERBS: Mapping[str, Verb] = {
     "agents": Verb("fleet.commands.agents:agents", "Show what every agent is doing."),
+    "apply": Verb("fleet.commands.apply:apply", "Bring the hosts to what fleet.yaml says."),
     "budget": Verb("fleet.commands.budget:budget", "Show what agents have spent of their caps."),
     "compile-check": Verb(
         "fleet.commands.compile_check:compile_check",
         "Prove that clients can use workers, by compiling.",
     ),
+    "drift": Verb("fleet.commands.drift:drift", "Say which hosts are no longer as they should be."),
     "env": Verb("fleet.commands.env:env", "Print what a shell needs to compile with the fleet."),
+    "history": Verb("fleet.commands.history:history", "Show what runs have done, and whose."),
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),
     "kill": Verb("fleet.commands.kill:kill", "Revoke the sessions of agents, at once."),
     "lab": Verb("lab.cli:lab", "Start, look into and stop the lab: the fleet on one machine."),
@@ -44,6 +47,7 @@ VERBS: Mapping[str, Verb] = {
     "pin": Verb(
         "fleet.commands.pin:pin", "Pin downloads: fetch, compare, write down; or list them."
     ),
+    "plan": Verb("fleet.commands.plan:plan", "Show what a run would change."),
     "policy": Verb("fleet.commands.policy:policy", "Print the tailnet's policy for the fleet."),
     "render": Verb("fleet.commands.render:render", "Write the files of every host."),
     "restore": Verb(
@@ -54,7 +58,9 @@ VERBS: Mapping[str, Verb] = {
     "status": Verb("fleet.commands.status:status", "Look at every host: what runs, what differs."),
     "task": Verb("fleet.commands.task:task", "Send tasks to agents, watch them, get their code."),
     "trust": Verb("fleet.commands.trust:trust", "Pin the SSH host keys of hosts."),
+    "unlock": Verb("fleet.commands.unlock:unlock", "Take away the lock of a run that is dead."),
     "validate": Verb("fleet.commands.validate:validate", "Check fleet.yaml and the lock files."),
+    "why": Verb("fleet.commands.why:why", "Say where something on a host comes from."),
     "workers": Verb(
         "fleet.commands.workers:workers", "Show the compile cluster; let a worker in again."
     ),
@@ -110,8 +116,9 @@ def _version() -> str:
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done or nothing to do, 1 error, 2 changes pending, 3 hosts are off that "
-    "may be, 64 wrong usage, 130 interrupted.",
+    epilog="Exit codes: 0 done or nothing to do, 1 error, 2 changes or restarts pending, 3 hosts "
+    "are off that may be, 4 locked by another run, 5 the plan is stale, 64 wrong usage, "
+    "130 interrupted.",
 )
 @click.option("--lab", is_flag=True, help="Work on the lab instead of the real fleet.")
 @click.version_option(_version(), message="fleet %(version)s")

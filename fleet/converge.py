@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 
@@ -55,6 +55,8 @@ from operations import (
     learn as learning,
 )
 from operations.change import RefusedError, reason, wrap
+from operations.ending import Ending
+from operations.records import note
 
 CONFIRM_S = 15.0
 
@@ -84,7 +86,10 @@ def _order(name: str) -> HostOrder | None:
     """The capability for the host at hand; None where it is not to be brought."""
     order = HostOrder(name, partial(_view, host.name))
     comes = _meant(name) and name in order.view.capabilities
-    return order if comes and ctx_host.get() not in state.failed_hosts else None
+    if not comes or ctx_host.get() in state.failed_hosts:
+        return None
+    _ending().state_dirs[host.name] = order.view.settings.state_dir
+    return order
 
 
 def _meant(name: str) -> bool:
@@ -200,6 +205,14 @@ def _target() -> Target:
 
 
 @cache
+def _ending() -> Ending:
+    """What a run does on its hosts when it ends, however it ends."""
+    ending = Ending()
+    state.add_callback_handler(ending)
+    return ending
+
+
+@cache
 def _view(name: str) -> HostView:
     return view_of(_target(), name)
 
@@ -212,5 +225,8 @@ def _isolated(name: str) -> Iterator[None]:
     except PyinfraError:
         raise
     except Exception as error:
-        logger.error(f"{host.print_prefix}{name}: {reason(error)}")
+        said = f"{name}: {reason(error)}"
+        logger.error(f"{host.print_prefix}{said}")
+        with suppress(OSError):
+            note("failed", host.name, text=said)
         state.fail_hosts({ctx_host.get()})

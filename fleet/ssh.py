@@ -22,7 +22,7 @@ from fleet.target import Target
 CONNECT_TIMEOUT_S = 5
 _SILENCE = re.compile(
     r"timed out|no answer within|Connection refused|No route to host|is unreachable|Host is down"
-    r"|Could not resolve",
+    r"|Could not resolve|Unable to connect to port|Error reading SSH protocol banner",
     re.IGNORECASE,
 )
 _UNKNOWN = re.compile(r"No \S+ host key is known for")
@@ -76,7 +76,12 @@ class Answer:
     @property
     def nobody_there(self) -> bool:
         """Whether nothing answered at all; a refused login or host key is something else."""
-        return not self.reached and bool(_SILENCE.search(self.stderr))
+        return not self.reached and is_silence(self.stderr)
+
+
+def is_silence(said: str) -> bool:
+    """Whether ssh, or pyinfra's, says that nothing answered at all."""
+    return bool(_SILENCE.search(said))
 
 
 def route(host: Host, target: Target) -> Route:

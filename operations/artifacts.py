@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pyinfra import logger
 from pyinfra.api import Host, State, operation
-from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
-from pyinfra.connectors.util import CommandOutput
+from pyinfra.api.command import FunctionCommand, PyinfraCommand
 
 from facts.look import Look
 from facts.paths import Kind
 from fleet.problems import FleetError
 from fleet.resources import Artifact, Resources
 from operations import builds, programs
-from operations.change import Change, Commands, HostContext, Order, carry_out, wrap
+from operations.change import Change, Commands, HostContext, Order, arguments, carry_out, shell
 from operations.shell import ROOM, digest, quote
 
 CAME, ELSEWHERE = "came", "elsewhere"  # what a pull says when it succeeds or cannot
@@ -92,7 +91,7 @@ def _bring(
     """Pull; where nobody serves, deliver. Says what is wrong and fails the host otherwise."""
     mirrors = depot.mirrors(host.name)
     if mirrors or artifact.beside:
-        succeeded, output = _shell(host, pull(artifact, mirrors, context))
+        succeeded, output = shell(host, pull(artifact, mirrors, context))
         if not succeeded:
             logger.error(f"{host.print_prefix}{output.stderr.strip()}")
             return False
@@ -105,23 +104,12 @@ def _bring(
         return False
     parcel = f"/tmp/agentfleet-{artifact.sha256}"  # noqa: S108 - untrusted until verified
     # As the login user, who may write there; root then copies, verifies and names it.
-    if not host.put_file(str(local), parcel, **_arguments(host, _sudo=False)):
+    if not host.put_file(str(local), parcel, **arguments(host, _sudo=False)):
         return False
-    succeeded, output = _shell(host, receive(artifact, parcel, context))
+    succeeded, output = shell(host, receive(artifact, parcel, context))
     if not succeeded:
         logger.error(f"{host.print_prefix}{output.stderr.strip()}")
     return succeeded
-
-
-def _shell(host: Host, script: str) -> tuple[bool, CommandOutput]:
-    """Run a script as root: whether it succeeded, and what it said."""
-    arguments = _arguments(host, _sudo=True, _stdin=wrap(script))
-    return host.run_shell_command(StringCommand("sh -s"), **arguments)
-
-
-def _arguments(host: Host, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - pyinfra's own
-    given: dict[str, Any] = dict(host.current_op_global_arguments or {})
-    return {key: given[key] for key in ("_sudo_user", "_su_user") if key in given} | more
 
 
 def pull(artifact: Artifact, mirrors: Sequence[str], context: HostContext) -> str:

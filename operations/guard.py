@@ -25,6 +25,7 @@ from operations.change import (
     announce,
     carry_out,
     failure,
+    guarded,
     reason,
     wrap,
 )
@@ -36,15 +37,13 @@ ATTEMPT_S = 15.0  # one attempt
 PAUSE_S = 1.0
 Confirm = Callable[[str, str], str]
 
-_armed: set[tuple[str, str]] = set()  # host and capability whose change this run has guarded
-
 
 @operation()
 def arm(order: Order) -> Commands:
     """Arm the undo where guarded files are about to change."""
     for command in carry_out("guard", order, plan):
         if state.is_executing:
-            _armed.add((host.name, order.capability))
+            guarded.add((host.name, order.capability))
         yield command
 
 
@@ -55,7 +54,7 @@ def release(order: Order, confirm: Confirm) -> Commands:
         context = order.context()
         seen = look(host, context.asked)
         if seen.path(armed_path(context)) is None:
-            if (host.name, order.capability) in _armed:  # it hung until the time was up
+            if (host.name, order.capability) in guarded:  # it hung until the time was up
                 raise RefusedError(f"{TAKEN_BACK}: it cut this run off")
             return
         announce("guard", context, Change(("guard: confirm by a fresh connection",), ""))

@@ -11,6 +11,7 @@ from pyinfra.api.command import FunctionCommand
 from facts.look import Look, forget, look
 from fleet.resources import Resources
 from operations.change import Change, Commands, Order, announce, failure, reason
+from operations.records import note
 
 Begin = Callable[[str], str]  # begins a session on the host; what was in the way, or empty
 
@@ -42,5 +43,7 @@ def _begin(state: State, host: Host, begin: Begin) -> bool:
     """An orchestrator that is off keeps its agents from work, but fails none of their hosts."""
     forget(host)
     if fault := begin(host.name):
-        logger.warning(f"{host.print_prefix}session pending, the next run tries again: {fault}")
+        waits = f"session pending, the next run tries again: {fault}"
+        logger.warning(f"{host.print_prefix}{waits}")
+        note("pending", host.name, text=waits)
     return True

@@ -91,5 +91,6 @@ def _changes(records: Path) -> dict[str, list[str]]:
     changes: dict[str, list[str]] = {}
     for line in records.read_text().splitlines() if records.exists() else ():
         record: dict[str, Any] = json.loads(line)
-        changes.setdefault(record["host"], []).extend(record["changes"])
+        if record["event"] == "change":
+            changes.setdefault(record["host"], []).extend(record["changes"])
     return changes

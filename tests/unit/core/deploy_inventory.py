@@ -41,7 +41,7 @@ def _obtain(self: object, artifact: object) -> Path:
     return Path(__file__)
 
 
-guard._armed = _Nothing()
+guard.guarded = _Nothing()  # type: ignore[attr-defined]
 fleet.converge._Depot.obtain = _obtain  # type: ignore[method-assign]
 _really_learn = learned.learn
 fleet.converge._view = _view

@@ -24,6 +24,7 @@ from fleet.problems import FleetError
 from fleet.resources import Artifact, Build, File, Guard, Manager, Resources
 from operations import artifacts, change, files, guard, undo
 from operations.change import Change, HostContext, carry_out
+from operations.records import RECORDS
 from tests.unit.conftest import FakeHost, StandingOrder
 
 FILE = File("/etc/a", b"x\n", "cap/a.j2")
@@ -171,7 +172,7 @@ def test_records_are_json_lines(
     on_good: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "records"
-    monkeypatch.setenv(change.RECORDS, str(path))
+    monkeypatch.setenv(RECORDS, str(path))
     on_good.told[GOOD] = Look()
     commands(Change(("one", "zwei → ü\n"), "true", diffs=("+secretish",), pending=("later",)))
     executing(on_good)
@@ -180,12 +181,14 @@ def test_records_are_json_lines(
     first, second = records(path)
     assert first.pop("time") <= second.pop("time")
     assert first == {
+        "event": "change",
         "host": GOOD,
         "capability": "cap",
         "operation": "files",
         "phase": "plan",
         "changes": ["one", "zwei → ü\n"],
         "pending": ["later"],
+        "diffs": [],
     }
     assert second["phase"] == "apply"
     assert "secretish" not in path.read_text()
@@ -194,7 +197,7 @@ def test_records_are_json_lines(
 def test_records_that_cannot_be_written_fail_the_host_and_no_more(
     on_good: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(change.RECORDS, str(tmp_path / "no" / "such"))
+    monkeypatch.setenv(RECORDS, str(tmp_path / "no" / "such"))
     on_good.told[GOOD] = Look()
     (command,) = commands(Change(("one",), "true"))
     assert isinstance(command, FunctionCommand)
@@ -238,7 +241,8 @@ def test_a_source_travels_only_when_it_is_missing_and_has_to_be_built(
     assert isinstance(check, StringCommand)
     assert "cap: artifact src 1.0: fetch (2.5 MB)" in caplog.text
     executing(on_good)
-    bring, check = fetch()
+    lock, bring, check = fetch()
+    assert "hold_lock" in str(lock.connector_arguments["_stdin"])
     assert isinstance(bring, FunctionCommand)
     assert "src did not come" in str(check.connector_arguments["_stdin"])
     on_good.told[GOOD] = host.has_file("/a/src", size=SOURCE.size, mtime=artifacts.SEAL).look
@@ -282,7 +286,7 @@ def test_a_change_that_was_taken_back_meanwhile_is_a_failure(
     before = FakeHost().lacks(FILE.path, mark).look
     armed = FakeHost().lacks(FILE.path).has_file(mark).look
     fleet.told |= dict.fromkeys((BAD, GOOD), before)
-    monkeypatch.setattr(guard, "_armed", set())
+    monkeypatch.setattr(guard, "guarded", set())
     monkeypatch.setattr(guard, "look", lambda host, asked: before if host.name == BAD else armed)
     add_op(fleet.state, guard.arm, order=order, name="arm")
     add_op(fleet.state, guard.release, order=order, confirm=lambda name, script: "", name="release")
@@ -294,7 +298,7 @@ def test_where_nothing_was_armed_nothing_has_to_be_confirmed(
 ) -> None:
     context = FakeHost().context("cap", GUARDED)
     seen = FakeHost().lacks(FILE.path, undo.armed_path(context)).look
-    monkeypatch.setattr(guard, "_armed", set())
+    monkeypatch.setattr(guard, "guarded", set())
     monkeypatch.setattr(guard, "look", lambda host, asked: seen)
     order = StandingOrder(context, GUARDED)
     add_op(fleet.state, guard.release, order=order, confirm=lambda name, script: "no", name="r")

@@ -1,0 +1,71 @@
+"""What the verbs that run pyinfra share: the run, its log, and the look at all hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from fleet.commands.watching import Watcher
+from fleet.limits import limited
+from fleet.planned import HostPlan, Planned, gather, truth_of
+from fleet.run import Run, this_run
+from fleet.runner import Runner
+from fleet.target import Target
+from fleet.workstation import state_dir
+
+LOGS_MOST = 20  # runs whose log is kept
+
+limit_option = click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME",
+    help="Only this host, role or group; repeatable.",
+)
+
+
+def runner_for(target: Target, reason: str) -> tuple[Run, Runner]:
+    """A run that begins now, and who carries it out; its log is kept for a while."""
+    run = this_run(reason)
+    folder = state_dir(target) / "logs"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for old in sorted(folder.glob("*.log"))[: -LOGS_MOST + 1]:
+        old.unlink(missing_ok=True)
+    log = folder / f"{run.id}.log"
+    log.touch(mode=0o600)
+    return run, Runner(target, run, log)
+
+
+def plan_of(
+    target: Target, runner: Runner, limits: Sequence[str], watcher: Watcher, run: Run
+) -> Planned:
+    """Look at the hosts and say what would change. Raises FleetError, KeyboardInterrupt."""
+    names = limited(target.fleet, limits)
+    with watcher.over(f"looking at {len(names)} {'host' if len(names) == 1 else 'hosts'}"):
+        seen = runner.look(names, watcher.heard)
+    made = {"who": f"{run.who}@{run.place}", "when": run.began, "commit": run.commit}
+    hosts = gather(target, names, seen.events, "plan")
+    return Planned(target.fleet.name, truth_of(target, names), hosts, made)
+
+
+def plan_as_dict(plan: Planned) -> dict[str, object]:
+    """The plan for programs."""
+    return {
+        "fleet": plan.fleet,
+        "exit": int(plan.exit),
+        "truth": plan.truth,
+        "hosts": [_host(host) for host in plan.hosts],
+    }
+
+
+def _host(host: HostPlan) -> dict[str, object]:
+    return {
+        "host": host.host,
+        "standing": host.standing.value,
+        "error": host.error,
+        "steps": [asdict(step) for step in host.steps],
+        "skipped": host.skipped,
+        "remarks": host.remarks,
+    }

@@ -1,0 +1,97 @@
+"""Which run this is: whose, from where, of which commit, and what for.
+
+A command that starts several pyinfra processes for one run hands it on in the environment.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import platform
+import secrets
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from fleet.target import fleet_file
+
+RUN = "FLEET_RUN"  # environment: the run that a process is a part of, as JSON
+GIT_S = 10.0
+WORDS_MOST = 200  # characters of a lock's words
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `began` is UTC in ISO 8601; `dirty` a digest of what is not committed, or empty."""
+
+    id: str
+    who: str
+    place: str  # the workstation's name
+    began: str
+    reason: str
+    commit: str = ""
+    dirty: str = ""
+
+    @property
+    def words(self) -> str:
+        """The run in one line, as others read it who find its lock."""
+        said = f"{self.id} {self.who}@{self.place} since {self.began}: {self.reason}"
+        return "".join(c if c.isprintable() else "?" for c in said)[:WORDS_MOST].rstrip()
+
+
+@cache
+def this_run(reason: str = "pyinfra") -> Run:
+    """The run that this process is a part of; a new one when nobody has begun it."""
+    if said := os.environ.get(RUN):
+        return Run(**json.loads(said))
+    now = datetime.now(UTC)
+    commit, dirty = _commit(fleet_file().parent)
+    return Run(
+        id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        who=_who(),
+        place=platform.node() or "somewhere",
+        began=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        reason=reason,
+        commit=commit,
+        dirty=dirty,
+    )
+
+
+def handed_on(run: Run) -> dict[str, str]:
+    """The environment of a process that is a part of the run."""
+    return {RUN: json.dumps(asdict(run))}
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"
+
+
+def _commit(folder: Path) -> tuple[str, str]:
+    """The commit that fleet.yaml is of, and what differs from it; empty where git knows of none."""
+    commit = _git(folder, "rev-parse", "HEAD").decode().strip()
+    if not commit:
+        return "", ""
+    changes = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--binary")
+    changes += _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/")
+    return commit, hashlib.sha256(changes).hexdigest()[:12] if changes else ""
+
+
+def _git(folder: Path, *words: str) -> bytes:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=GIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return b""
+    return done.stdout if done.returncode == 0 else b""
