@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
+from fleet.history import Line
 from fleet.model import Fleet
 from fleet.plan import capability, view_of
 from fleet.problems import FleetError, show
@@ -118,7 +119,7 @@ def _sorted(
 
 
 def _starred(keys: set[str], fleet: Fleet) -> set[str]:
-    """With a star where a key was read of every host."""
+    """With one entry for a key that was read of several hosts, a star when of all."""
     by_key: dict[str, set[str]] = {}
     found: set[str] = set()
     for key in keys:
@@ -128,12 +129,13 @@ def _starred(keys: set[str], fleet: Fleet) -> set[str]:
         _, name, rest = key.split(".", 2)
         by_key.setdefault(rest, set()).add(name)
     for rest, names in by_key.items():
-        everywhere = len(names) == len(fleet.hosts) > 1
-        found |= {f"hosts.*.{rest}"} if everywhere else {f"hosts.{name}.{rest}" for name in names}
+        some = ",".join(host.name for host in fleet.hosts if host.name in names)
+        who = "*" if len(names) == len(fleet.hosts) > 1 else f"{{{some}}}" if "," in some else some
+        found.add(f"hosts.{who}.{rest}")
     return found
 
 
-def last_run(lines: tuple[Mapping[str, Any], ...], path: str) -> Mapping[str, Any] | None:
+def last_run(lines: tuple[Line, ...], path: str) -> Line | None:
     """The latest run of a history that has changed the path there."""
     for line in reversed(lines):
         changes = line.get("changes")

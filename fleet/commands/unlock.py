@@ -19,9 +19,10 @@ from operations.locks import ABANDONED_MIN, FLEET_LOCK
 @click.command(
     help=f"""Show which runs have locked hosts or the whole fleet, ask, and take their locks away.
 
-    A run locks a host from its first change there until it ends, and a lock that nobody renews for
-    {ABANDONED_MIN} minutes is nobody's: this is for a run that is dead, such as one of a workstation that
-    was turned off. A run that is alive loses the host: it fails there at its next change.
+    A run locks a host from its first change there until it ends, and a lock that nobody renews
+    for {ABANDONED_MIN} minutes is nobody's: this is for a run that is dead, such as one of a
+    workstation that was turned off. A run that is alive loses the host: it fails there at its next
+    change.
 
     \\b
     fleet unlock            everywhere
