@@ -5,6 +5,8 @@ A command that starts several pyinfra processes for one run hands it on in the e
 
 from __future__ import annotations
 
+import atexit
+import fcntl
 import getpass
 import hashlib
 import json
@@ -12,15 +14,18 @@ import os
 import platform
 import secrets
 import subprocess
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 from fleet.target import fleet_file
+from fleet.workstation import runs_dir
 
 RUN = "FLEET_RUN"  # environment: the run that a process is a part of, as JSON
 GIT_S = 10.0
+FORGET_S = 86400.0  # after which nobody asks for a dead run any more
 WORDS_MOST = 200  # characters of a lock's words
 
 
@@ -50,7 +55,7 @@ def this_run(reason: str = "pyinfra") -> Run:
         return Run(**json.loads(said))
     now = datetime.now(UTC)
     commit, dirty = _commit(fleet_file().parent)
-    return Run(
+    run = Run(
         id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
         who=_who(),
         place=platform.node() or "somewhere",
@@ -59,6 +64,42 @@ def this_run(reason: str = "pyinfra") -> Run:
         commit=commit,
         dirty=dirty,
     )
+    _live(run)
+    return run
+
+
+def _live(run: Run) -> None:
+    """Keep a file locked for as long as this process lives: who can lock it knows it is dead."""
+    try:
+        path = runs_dir() / run.id
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(descriptor, run.words.encode())
+    except OSError:  # then its locks are let go of by time alone
+        return
+    atexit.register(path.unlink, missing_ok=True)
+
+
+@cache
+def dead_runs() -> tuple[str, ...]:
+    """The words of this user's runs on this machine that have died without a word."""
+    try:
+        return tuple(words for path in sorted(runs_dir().iterdir()) if (words := _dead(path)))
+    except OSError:
+        return ()
+
+
+def _dead(path: Path) -> str:
+    """What a dead run was called; empty for one that lives, and for one of long ago."""
+    with path.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return ""
+        if time.time() - path.stat().st_mtime > FORGET_S:
+            path.unlink(missing_ok=True)
+            return ""
+        return stream.read().decode(errors="replace")
 
 
 def handed_on(run: Run) -> dict[str, str]:

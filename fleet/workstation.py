@@ -15,10 +15,21 @@ def state_dir(target: Target) -> Path:
 
     A lab's is the lab's own, and goes with it.
     """
-    folder = target.lock_file.parent / "state"
-    if target.name != LAB:
-        base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-        folder = Path(os.environ.get(STATE) or f"{base}/agentfleet").expanduser()
-        folder /= target.fleet.name
+    if target.name == LAB:
+        return _made(target.lock_file.parent / "state")
+    return _made(_base() / target.fleet.name)
+
+
+def runs_dir() -> Path:
+    """The directory with a file for each run of this machine that is under way, or has died."""
+    return _made(_base() / "runs.d")
+
+
+def _base() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(os.environ.get(STATE) or f"{base}/agentfleet").expanduser()
+
+
+def _made(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

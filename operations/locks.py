@@ -16,46 +16,60 @@ import json
 from collections.abc import Mapping
 
 from facts.services import RUN_DIR
-from fleet.run import Run
-from operations.shell import quote
+from fleet.run import Run, dead_runs
+from operations.shell import quote, words
 
 LOCK = f"{RUN_DIR}/lock"  # a host's
 FLEET_LOCK = f"{RUN_DIR}/fleet.lock"  # the whole fleet's, on its orchestrator
 ABANDONED_MIN = 30  # the longest that one script takes, with room to spare
 LOCKED = "locked: "  # what a script says that finds another run's lock, before that run's words
+WAIT_S = 300  # for the last script of a run that is over
 STILL_AT_WORK = "its last script is still at work"
 HISTORY_MOST = 1000  # runs that a host remembers; then the older half goes
 
 _FUNCTIONS = f"""lock_is() {{ [ "$(readlink "$lock" 2>/dev/null)" = "$1" ]; }}
-lock_is_nobodys() {{
-    [ -n "$(find "$lock" -mmin +{ABANDONED_MIN} 2>/dev/null)" ] && return 0
-    [ "$(readlink "$lock.ended" 2>/dev/null)" = "$1" ] || return 1
-    ! kill -0 "$(readlink "$lock.pid" 2>/dev/null)" 2>/dev/null
+lock_at_work() {{ kill -0 "$(readlink "$lock.pid" 2>/dev/null)" 2>/dev/null; }}
+lock_is_old() {{ [ -n "$(find "$lock" -mmin +{ABANDONED_MIN} 2>/dev/null)" ]; }}
+lock_is_over() {{ # HOLDER RUN-THAT-IS-DEAD...
+    [ "$(readlink "$lock.ended" 2>/dev/null)" = "$1" ] && return 0
+    over=$1
+    shift
+    for dead in "$@"; do [ "$over" = "$dead" ] && return 0; done
+    return 1
 }}"""
 
 # Of two that find an abandoned lock one moves it away; the other sees that it has moved a new one.
-_HOLD = """hold_lock() { # WORDS
-    mkdir -p "${lock%/*}"
-    for attempt in 1 2 3 4 5; do
-        ln -s "$1" "$lock" 2>/dev/null && break
+_HOLD = f"""hold_lock() {{ # WORDS RUN-THAT-IS-DEAD...
+    mine=$1 tries=0 holder=
+    shift
+    mkdir -p "${{lock%/*}}"
+    while ! ln -s "$mine" "$lock" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ "$tries" -lt {WAIT_S} ] || fail "{LOCKED}${{holder:-nobody knows by whom}}"
         holder=$(readlink "$lock" 2>/dev/null) || continue
-        [ "$holder" = "$1" ] && break
-        lock_is_nobodys "$holder" || fail "LOCKED$holder"
+        [ "$holder" = "$mine" ] && break
+        if ! lock_is_old; then
+            lock_is_over "$holder" "$@" || fail "{LOCKED}$holder"
+            if lock_at_work; then sleep 1; continue; fi
+        fi
         mv "$lock" "$lock.$$" 2>/dev/null || continue
         moved=$(readlink "$lock.$$")
         rm -f "$lock.$$"
         [ "$moved" = "$holder" ] || ln -s "$moved" "$lock" 2>/dev/null || true
     done
-    lock_is "$1" || fail "cannot take the lock $lock"
+    lock_is "$mine" || fail "cannot take the lock $lock"
     touch -h "$lock"
     rm -f "$lock.pid" "$lock.ended"
     ln -s "$$" "$lock.pid"
-}""".replace("LOCKED", LOCKED)
+}}"""
 
 
 def hold(run: Run, lock: str = LOCK) -> str:
-    """Shell that takes the lock for the run, or renews it; fails when it is another's."""
-    return f"{_functions(lock)}\n{_HOLD}\nhold_lock {quote(run.words)}"
+    """Shell that takes the lock for the run, or renews it; fails when it is another's.
+
+    A run of this workstation that is dead has no lock any more; its last script is waited for.
+    """
+    return f"{_functions(lock)}\n{_HOLD}\nhold_lock {words(run.words, *dead_runs())}"
 
 
 def _functions(lock: str) -> str:
@@ -79,7 +93,7 @@ if [ "$(wc -l <"$history")" -gt {HISTORY_MOST} ]; then
     mv -f "$history.new" "$history"
 fi
 lock_is {quote(run.words)} || return 0
-if kill -0 "$(readlink "$lock.pid" 2>/dev/null)" 2>/dev/null; then
+if lock_at_work; then
     rm -f "$lock.ended"
     ln -s {quote(run.words)} "$lock.ended"
     echo {quote(STILL_AT_WORK)}
@@ -97,7 +111,9 @@ def who_holds(lock: str = LOCK) -> str:
     """Shell that prints the words of the lock, nothing when nobody has it."""
     return f"""{_functions(lock)}
 holder=$(readlink "$lock" 2>/dev/null) || return 0
-lock_is_nobodys "$holder" || printf '%s\\n' "$holder\""""
+lock_is_old && return 0
+lock_is_over "$holder" && ! lock_at_work && return 0
+printf '%s\\n' "$holder\""""
 
 
 def take_away(words: str, lock: str = LOCK) -> str:

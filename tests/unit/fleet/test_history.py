@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from fleet import history
 from fleet.history import left_out, path_of, recall, remember, runs
 from fleet.problems import FleetError
 from fleet.provenance import last_run, origin, reading
-from fleet.run import RUN, Run, handed_on, this_run
+from fleet.run import RUN, Run, dead_runs, handed_on, this_run
 from fleet.target import Target
 from fleet.workstation import STATE
 from tests.golden import target
@@ -65,6 +67,35 @@ def test_a_run_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     this_run.cache_clear()
     assert this_run().id != "1-a"
     this_run.cache_clear()
+
+
+def test_a_run_that_dies_without_a_word_is_known_to_be_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STATE, str(tmp_path))
+    code = "import sys, time; from fleet.run import this_run; print(this_run().words, flush=True)"
+    code += "; time.sleep(600)"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    words = [one.stdout.readline().strip() for one in started if one.stdout]
+    dead_runs.cache_clear()
+    assert dead_runs() == ()
+    started[0].kill()
+    started[0].wait()
+    dead_runs.cache_clear()
+    assert dead_runs() == (words[0],)
+    started[1].terminate()
+    started[1].wait()
+    dead_runs.cache_clear()
+
+
+def test_one_that_ends_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STATE, str(tmp_path))
+    code = "from fleet.run import this_run; this_run()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert list((tmp_path / "runs.d").iterdir()) == []
 
 
 def test_what_is_read_is_noted_while_it_is_asked_for() -> None:

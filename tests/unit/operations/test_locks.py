@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from facts.services import RUN_DIR
 from fleet.run import Run
+from operations import locks
 from operations.change import wrap
 from operations.locks import (
     ABANDONED_MIN,
@@ -99,22 +101,33 @@ def test_one_that_nobody_renews_is_nobodys(place: Place) -> None:
     assert place.run(hold(ANNA)).returncode == 1, "it is too late for the first"
 
 
-def test_a_script_that_outlives_its_run_keeps_the_host_until_it_is_done(place: Place) -> None:
-    text = wrap(f"{hold(ANNA)}\necho at work\nsleep 600 & wait").replace(
-        RUN_DIR, str(place.folder / "run")
-    )
-    with subprocess.Popen(
-        [*place.shell, "-s"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,
-    ) as script:  # fmt: skip
-        assert script.stdin
+def test_a_script_that_outlives_its_run_is_waited_for(place: Place) -> None:
+    text = wrap(f"{hold(ANNA)}\necho at work\nsleep 600 & wait")
+    text = text.replace(RUN_DIR, str(place.folder / "run"))
+    with (
+        subprocess.Popen(
+            [*place.shell, "-c", text], stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as script,
+        ThreadPoolExecutor() as pool,
+    ):
         assert script.stdout
-        script.stdin.write(text)
-        script.stdin.close()
         assert script.stdout.readline() == "at work\n"
         assert place.let_go(ANNA) == STILL_AT_WORK
-        assert place.run(hold(BEN)).returncode == 1
+        next_one = pool.submit(place.does, hold(BEN))
+        time.sleep(1.5)
+        assert not next_one.done()
+        assert place.does(who_holds()) == ANNA.words
         os.killpg(script.pid, 9)
+        next_one.result(timeout=20)
+    assert place.does(who_holds()) == BEN.words
+
+
+def test_a_dead_run_of_this_workstation_has_no_lock_any_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.does(hold(ANNA))
+    assert place.run(hold(BEN)).returncode == 1
+    monkeypatch.setattr(locks, "dead_runs", lambda: ("0 x@y", ANNA.words))
     place.does(hold(BEN))
     assert place.does(who_holds()) == BEN.words
 
