@@ -8,6 +8,7 @@ nobody's.
     lock         → the run's words
     lock.pid     → the process that carries out the run's script at the moment
     lock.ended   → the words of a run that has ended while its script went on (an interrupt)
+    lock.taking    while somebody puts his own in the place of an abandoned one
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ lock_is_over() {{ # HOLDER RUN-THAT-IS-DEAD...
     return 1
 }}"""
 
-# Of two that find an abandoned lock one moves it away; the other sees that it has moved a new one.
+# Nobody removes a lock but its run, and who holds `lock.taking` and has looked at the lock since.
 _HOLD = f"""hold_lock() {{ # WORDS RUN-THAT-IS-DEAD...
     mine=$1 tries=0 holder=
     shift
@@ -52,10 +53,15 @@ _HOLD = f"""hold_lock() {{ # WORDS RUN-THAT-IS-DEAD...
             lock_is_over "$holder" "$@" || fail "{LOCKED}$holder"
             if lock_at_work; then sleep 1; continue; fi
         fi
-        mv "$lock" "$lock.$$" 2>/dev/null || continue
-        moved=$(readlink "$lock.$$")
-        rm -f "$lock.$$"
-        [ "$moved" = "$holder" ] || ln -s "$moved" "$lock" 2>/dev/null || true
+        if ! mkdir "$lock.taking" 2>/dev/null; then
+            [ -z "$(find "$lock.taking" -mmin +1 2>/dev/null)" ] || rmdir "$lock.taking" || true
+            continue
+        fi
+        if lock_is "$holder" && {{ lock_is_old || lock_is_over "$holder" "$@"; }}; then
+            rm -f "$lock"
+            ln -s "$mine" "$lock" 2>/dev/null || true # somebody was quicker
+        fi
+        rmdir "$lock.taking"
     done
     lock_is "$mine" || fail "cannot take the lock $lock"
     touch -h "$lock"
