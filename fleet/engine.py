@@ -11,12 +11,13 @@ What it tells goes where the operations' own records go (operations/records.py):
     failed     text: also when no operation of ours knew why
 
 SIGTERM stops it where every host is left consistent: what is under way is carried out, nothing more
-is begun.
+is begun. So does the death of whoever has started it.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import signal
 import sys
@@ -63,7 +64,7 @@ class Teller(BaseStateCallback):
     """Notes what pyinfra's callbacks say."""
 
     def __init__(self, words: Words) -> None:
-        self._words = words
+        self._words, self._parent = words, os.getppid()
 
     def host_connect(self, state: State, host: Host) -> None:  # type: ignore[override]
         """It took us."""
@@ -76,6 +77,8 @@ class Teller(BaseStateCallback):
 
     def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:  # type: ignore[override]
         """An operation begins on a host."""
+        if os.getppid() != self._parent:
+            stop()
         self._words.take(host.name)
         note("started", host.name, operation=_name(state, op_hash))
 
