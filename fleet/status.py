@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from facts.look import Look, interpret
+from facts.look import interpret
 from facts.probe import compose
 from facts.services import service_stem
 from fleet.drift import differences
@@ -16,7 +16,6 @@ from fleet.plan import capability, context_of, unavailable, view_of, wanted
 from fleet.problems import FleetError
 from fleet.ssh import as_root, route
 from fleet.target import Target
-from fleet.view import HostView
 from operations.change import RefusedError
 
 TIMEOUT_S = 60.0  # a look at a Raspberry Pi under load takes seconds
@@ -34,7 +33,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """One host. `services` maps the short name of each of our daemons to whether it runs.
+    """One host. `services` maps the short name of each of our daemons to whether it runs; those
+    that fleet.yaml turns off are in `off` instead, unless they run.
 
     `remarks` are for people: what no run can mend.
     """
@@ -44,6 +44,7 @@ class Status:
     system: str = ""
     differences: tuple[str, ...] = ()
     services: dict[str, bool] = field(default_factory=dict)
+    off: tuple[str, ...] = ()
     error: str = ""
     remarks: tuple[str, ...] = ()
 
@@ -75,13 +76,20 @@ def status(target: Target, name: str) -> Status:
         found = differences(view, seen)
     except (ValueError, LookupError, RefusedError, FleetError) as error:
         return Status(name, State.ERROR, error=str(error))
+    daemons = [
+        (s, seen.service(s.name).running)
+        for want in wanted(view).values()
+        for s in want.services
+        if s.is_ours
+    ]
     system = seen.system.distribution or seen.system.kernel
     return Status(
         name,
         State.CHANGES if found else State.CONVERGED,
         system=f"{system}/{seen.system.machine}",
         differences=found,
-        services=_services(view, seen),
+        services={service_stem(s.name): runs for s, runs in daemons if runs or not s.off},
+        off=tuple(service_stem(s.name) for s, runs in daemons if s.off and not runs),
         remarks=tuple(
             f"{name}: {remark}"
             for name, want in wanted(view).items()
@@ -89,8 +97,3 @@ def status(target: Target, name: str) -> Status:
             if not unavailable(capability(name), view, seen)
         ),
     )
-
-
-def _services(view: HostView, look: Look) -> dict[str, bool]:
-    daemons = [s for want in wanted(view).values() for s in want.services if s.is_ours]
-    return {service_stem(s.name): look.service(s.name).running for s in daemons}

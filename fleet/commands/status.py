@@ -78,7 +78,10 @@ def _show(target: Target, found: tuple[Status, ...], cluster: tuple[Node, ...], 
 
 def _services(one: Status) -> str:
     return ", ".join(
-        name if running else f"[red]{name} (down)[/]" for name, running in one.services.items()
+        (
+            *(name if runs else f"[red]{name} (down)[/]" for name, runs in one.services.items()),
+            *(f"[dim]{name} (off)[/]" for name in one.off),
+        )
     )
 
 
