@@ -38,7 +38,7 @@ system: ## install what tests need of the system, a browser above all; on Debian
 	    echo "without them some tests are skipped, and others say what they miss" >&2
 
 lab: $(VENV)/ready ## the tests that need the lab (root on Linux)
-	$(PYTEST) tests/lab
+	$(PYTEST) --durations=40 tests/lab
 
 golden: $(VENV)/ready ## write the golden files anew; read the difference before you commit it
 	$(BIN)/python -m tests.golden.update

@@ -42,6 +42,14 @@ class FleetLock:
     def __enter__(self) -> FleetLock:
         """Take it. Raises LockedError when another has it, and nobody is to wait."""
         self._local = os.open(state_dir(self._target) / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._take()
+        except BaseException:
+            os.close(self._local)
+            raise
+        return self
+
+    def _take(self) -> None:
         waited_for = ""
         while holder := self._attempt():
             if not self._wait:
@@ -51,7 +59,6 @@ class FleetLock:
                 self._say(f"waiting for {holder}")
                 waited_for = holder
             time.sleep(WAIT_S)
-        return self
 
     def __exit__(self, *error: object) -> None:
         if self._remote:
