@@ -5,6 +5,7 @@ One host's error is that host's: it is reported, the host is failed, and the oth
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from pyinfra.context import ctx_host
 from facts.look import Look, look
 from fleet import learned, orchestrator, secrets
 from fleet.cache import obtain
+from fleet.history import remember
 from fleet.identity import mismatch
 from fleet.packed import published, retrieve
 from fleet.pins import mirrors, pinned
@@ -33,6 +35,7 @@ from fleet.plan import (
     wanted,
 )
 from fleet.resources import Artifact, Resources
+from fleet.run import RUN, this_run
 from fleet.ssh import as_root, route
 from fleet.target import Target, load_target
 from fleet.view import HostView
@@ -209,7 +212,23 @@ def _ending() -> Ending:
     """What a run does on its hosts when it ends, however it ends."""
     ending = Ending()
     state.add_callback_handler(ending)
+    if RUN not in os.environ:  # else whoever has begun the run notes all of it
+        atexit.register(_remember, ending)
     return ending
+
+
+def _remember(ending: Ending) -> None:
+    hosts = {
+        name: {
+            "outcome": "failed" if line["outcome"] == "failed" else "changed",
+            "changes": line["changes"],
+            "error": line["fault"],
+        }
+        for name, line in ending.lines.items()
+    }
+    if hosts:
+        with suppress(OSError):
+            remember(_target(), {**this_run().noted, "hosts": hosts})
 
 
 @cache

@@ -47,6 +47,18 @@ class Run:
         said = f"{self.id} {self.who}@{self.place} since {self.began}: {self.reason}"
         return "".join(c if c.isprintable() else "?" for c in said)[:WORDS_MOST].rstrip()
 
+    @property
+    def noted(self) -> dict[str, str]:
+        """What a history says of it."""
+        return {
+            "run": self.id,
+            "who": f"{self.who}@{self.place}",
+            "began": self.began,
+            "reason": self.reason,
+            "commit": self.commit,
+            "dirty": self.dirty,
+        }
+
 
 @cache
 def this_run(reason: str = "pyinfra") -> Run:

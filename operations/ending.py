@@ -26,14 +26,16 @@ class Ending(BaseStateCallback):
 
     def __init__(self) -> None:
         self.state_dirs: dict[str, str] = {}
+        self.lines: dict[str, dict[str, object]] = {}  # of each host that was changed
         self._began = time.monotonic()
 
     def host_disconnect(self, state: State, host: Host) -> None:  # type: ignore[override]
         """Note and let go; what goes wrong here is said, since nothing else can be done."""
         if host.name not in touched:
             return
-        run, history = this_run(), history_path(self.state_dirs[host.name])
-        script = let_go(run, history, self._line(state, host))
+        history = history_path(self.state_dirs[host.name])
+        self.lines[host.name] = line = self._line(state, host)
+        script = let_go(this_run(), history, line)
         try:
             done, output = shell(host, script, TIMEOUT_S)
         except Exception as error:
@@ -46,15 +48,10 @@ class Ending(BaseStateCallback):
             )
 
     def _line(self, state: State, host: Host) -> dict[str, object]:
-        run, changes = this_run(), applied(host.name)
+        changes = applied(host.name)
         failed = host in state.failed_hosts
         return {
-            "run": run.id,
-            "who": f"{run.who}@{run.place}",
-            "began": run.began,
-            "reason": run.reason,
-            "commit": run.commit,
-            "dirty": run.dirty,
+            **this_run().noted,
             "outcome": "failed" if failed else "done",
             "fault": fault(host.name) if failed else "",
             "changes": list(changes[:CHANGES_MOST]),

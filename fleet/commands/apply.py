@@ -157,12 +157,7 @@ def _remember(target: Target, run: Run, plan: Planned, done: Applied, began: flo
     remember(
         target,
         {
-            "run": run.id,
-            "who": f"{run.who}@{run.place}",
-            "began": run.began,
-            "reason": run.reason,
-            "commit": run.commit,
-            "dirty": run.dirty,
+            **run.noted,
             "truth": plan.truth,
             "exit": int(done.exit),
             "seconds": round(time.monotonic() - began, 1),

@@ -100,6 +100,9 @@ def test_plain_pyinfra_is_remembered_too(lab: Lab) -> None:
     assert converge("--limit", PI).code == 0
     there = json.loads(ends(fleet("history", "--host", PI, "--json"), 0).stdout)[-1]
     assert (there["reason"], there["outcome"]) == ("pyinfra", "done")
+    here = json.loads(ends(fleet("history", "--json"), 0).stdout)[-1]
+    assert here["run"] == there["run"]
+    assert here["hosts"][PI]["changes"] == list(MENDED)
     assert ends(fleet("unlock"), 0).stdout == "nothing is locked\n"
 
 
