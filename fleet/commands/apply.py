@@ -44,8 +44,9 @@ def apply(
     no_diff: bool,
     as_json: bool,
 ) -> int:
-    """Show what would change, ask, and change it. With a PLAN that `fleet plan --save` wrote:
-    exactly that, or nothing when fleet.yaml or a host has changed since.
+    """Bring the hosts to what fleet.yaml says: show what would change, ask, and change it. With a
+    PLAN that `fleet plan --save` wrote: exactly that, or nothing when fleet.yaml or a host has
+    changed since.
 
     \b
     fleet apply                   all hosts
