@@ -124,7 +124,7 @@ class Applier:
         outcome = self._runner.change(wave.hosts, self._heard)
         self._runner.target = target = self._load()
         for host in gather(target, wave.hosts, outcome.events, "apply"):
-            result = _after(host, stopped=outcome.stopped)
+            result = result_of(host, stopped=outcome.stopped)
             self.done.results[host.host] = _joined(self.done.results.get(host.host), result)
         self.done.stopped = outcome.stopped
         if not outcome.stopped:
@@ -161,7 +161,8 @@ def _before(host: HostPlan) -> Result:
     return Result(host.host, endings[host.standing], pending=host.pending, error=host.error)
 
 
-def _after(host: HostPlan, *, stopped: bool) -> Result:
+def result_of(host: HostPlan, *, stopped: bool) -> Result:
+    """What became of a host, as the events of the run that changed it tell."""
     diffs = tuple(diff for step in host.steps for diff in step.diffs)
     if host.silent:
         ending = Ending.ASLEEP if host.asleep else Ending.DOWN

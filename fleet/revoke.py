@@ -142,14 +142,23 @@ def _differing(before: Target, after: Target, host: str) -> dict[str, tuple[File
 
 
 def verify(
-    target: Target, named: Mapping[str, Mapping[str, tuple[File, ...]]]
+    target: Target,
+    named: Mapping[str, Mapping[str, tuple[File, ...]]],
+    errors: Mapping[str, str],
 ) -> tuple[HostOutcome, ...]:
-    """Whether each host has the files of `naming` as they shall be; it is asked itself."""
+    """Whether each host has the files of `naming` as they shall be; it is asked itself.
+
+    `errors` says what went wrong where in the run before: a service may not know of its new file.
+    """
     with ThreadPoolExecutor(max_workers=len(named)) as pool:
-        return tuple(pool.map(lambda name: _verify(target, name, named[name]), named))
+        return tuple(
+            pool.map(lambda name: _verify(target, name, named[name], errors.get(name, "")), named)
+        )
 
 
-def _verify(target: Target, name: str, named: Mapping[str, tuple[File, ...]]) -> HostOutcome:
+def _verify(
+    target: Target, name: str, named: Mapping[str, tuple[File, ...]], error: str
+) -> HostOutcome:
     host = target.fleet.host(name)
     if CAPABILITY not in named:
         return HostOutcome(name, Outcome.REMAIN, f"it is `without` {CAPABILITY}: remove them there")
@@ -164,4 +173,4 @@ def _verify(target: Target, name: str, named: Mapping[str, tuple[File, ...]]) ->
     wrong = [file.path for file in files if file.sha256 not in found]
     if wrong:
         return HostOutcome(name, Outcome.REMAIN, f"not as it should be: {', '.join(wrong)}")
-    return HostOutcome(name, Outcome.REMOVED)
+    return HostOutcome(name, Outcome.REMAIN if error else Outcome.REMOVED, error)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from fleet.plan import ONLY
 from fleet.problems import FleetError
 from fleet.run import Run, handed_on
 from fleet.target import LAB, Target
@@ -36,10 +37,15 @@ class Outcome:
 
 
 class Runner:
-    """Starts pyinfra for a target; what it prints goes to `log`."""
+    """Starts pyinfra for a target; what it prints goes to `log`.
 
-    def __init__(self, target: Target, run: Run, log: Path) -> None:
-        self.target, self._run, self.log = target, run, log
+    `only` names the capabilities that its runs touch; empty: all.
+    """
+
+    def __init__(
+        self, target: Target, run: Run, log: Path, only: frozenset[str] = frozenset()
+    ) -> None:
+        self.target, self._run, self.log, self._only = target, run, log, only
 
     def look(self, names: Sequence[str], heard: Callable[[Event], None]) -> Outcome:
         """A dry run with diffs. `heard` gets each event as it comes.
@@ -64,6 +70,7 @@ class Runner:
         command = [sys.executable, "-m", "fleet.engine", os.environ.get(INVENTORY) or inventory]
         environment = {"FLEET_TARGET": self.target.name, "PYINFRA_PROGRESS": "off"}
         environment |= handed_on(self._run)
+        environment |= {ONLY: ",".join(sorted(self._only))} if self._only else {}
         return _Started([*command, "deploy.py", *how, *limits], environment, self)
 
     def _follow(

@@ -126,13 +126,18 @@ def _diff(file: File, now: PathState | None) -> str:
     if old is None:
         return ""
     if len(old) >= SHOWN_BYTES:
-        return f"{file.path}: longer than {SHOWN_BYTES} bytes, not shown"
+        return f"{file.path}: longer than {SHOWN_BYTES} bytes, {_digests(file, now)}"
     try:
         before, after = old.decode().splitlines(), file.content.decode().splitlines()
     except UnicodeDecodeError:
-        return f"{file.path}: binary, {len(old)} → {len(file.content)} bytes"
+        return f"{file.path}: binary, {_digests(file, now)}"
     origin = "/dev/null" if now is None else file.path
     return "\n".join(difflib.unified_diff(before, after, origin, file.path, lineterm=""))
+
+
+def _digests(file: File, now: PathState | None) -> str:
+    """The content's digests, before and after."""
+    return f"sha256 {now.sha256[:12] if now else 'none'} → {file.sha256[:12]}"
 
 
 def _prepare(context: HostContext) -> str:

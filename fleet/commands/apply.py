@@ -11,15 +11,14 @@ import click
 
 from fleet.apply import Applied, Applier
 from fleet.commands.planview import show_plan, show_results
-from fleet.commands.running import limit_option, plan_as_dict, plan_of, runner_for
+from fleet.commands.running import limit_option, note_run, plan_as_dict, plan_of, runner_for
 from fleet.commands.session import Session, console, json_option, pass_session, print_json
 from fleet.commands.watching import Watcher
 from fleet.exits import Exit
 from fleet.fleetlock import FleetLock
-from fleet.history import left_out, remember
+from fleet.history import left_out
 from fleet.planned import Planned, Standing, load, staleness
 from fleet.problems import FleetError, WrongUsageError
-from fleet.run import Run
 from fleet.runner import Event, Runner
 from fleet.target import Target
 from fleet.yamlfile import display
@@ -84,7 +83,7 @@ def apply(
             done = _apply(session, runner, plan, watcher, lock)
         else:
             return Exit.INTERRUPTED
-    _remember(target, run, plan, done, began)
+    note_run(target, run, done, began, truth=plan.truth)
     if as_json:
         results = [asdict(one) for one in done.results.values()]
         print_json({**plan_as_dict(plan), "exit": int(done.exit), "results": results})
@@ -152,24 +151,3 @@ def _apply(
 
     with watcher.over("applying"):
         return Applier(session.target, runner, heard, watcher.turn).apply(plan)
-
-
-def _remember(target: Target, run: Run, plan: Planned, done: Applied, began: float) -> None:
-    remember(
-        target,
-        {
-            **run.noted,
-            "truth": plan.truth,
-            "exit": int(done.exit),
-            "seconds": round(time.monotonic() - began, 1),
-            "hosts": {
-                one.host: {
-                    "outcome": one.ending.value,
-                    "changes": one.changes,
-                    "pending": one.pending,
-                    "error": one.error,
-                }
-                for one in done.results.values()
-            },
-        },
-    )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
+import time
 from dataclasses import asdict
 
 import click
 from rich.table import Table
 
+from fleet.apply import Applied, result_of
+from fleet.commands.running import note_run, runner_for
 from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.watching import Watcher
 from fleet.model import Operator
-from fleet.plan import ONLY
+from fleet.planned import gather
 from fleet.problems import WrongUsageError
 from fleet.revoke import HostOutcome, Outcome, naming, operator, refuse_lockout, strike, verify
-from fleet.target import LAB, ROOT, Target, fleet_file
+from fleet.target import Target, fleet_file
 from fleet.yamlfile import display
 
 ERROR, OFF = 1, 3
@@ -43,8 +45,9 @@ def revoke(session: Session, name: str, yes: bool, as_json: bool) -> int:
     _ask(leaving, len(target.fleet.hosts), yes=yes)
     named = naming(target, name)
     strike(fleet_file(), name)
-    _converge(session, {capability for files in named.values() for capability in files}, as_json)
-    found = verify(session.target(), named)
+    only = frozenset(capability for files in named.values() for capability in files)
+    done = _run(session.target(), f"revoke {name}", only, Watcher(quiet=as_json))
+    found = verify(session.target(), named, {one.host: one.error for one in done.results.values()})
     left = steps(target, leaving)
     if as_json:
         print_json({"hosts": [asdict(one) for one in found], "by_hand": left})
@@ -64,17 +67,18 @@ def _ask(leaving: Operator, hosts: int, *, yes: bool) -> None:
     click.confirm(what, abort=True, err=True)
 
 
-def _converge(session: Session, capabilities: set[str], quiet: bool) -> None:
-    """Run these alone; the exit code does not count, since the hosts are asked afterwards."""
-    inventory = "lab/inventory.py" if session.target_name == LAB else "inventory.py"
-    subprocess.run(
-        [sys.executable, "-m", "pyinfra", inventory, "deploy.py", "-y"],
-        cwd=ROOT,
-        env={**os.environ, ONLY: ",".join(sorted(capabilities))},
-        stdout=sys.stderr if not quiet else subprocess.DEVNULL,
-        stderr=None if not quiet else subprocess.DEVNULL,
-        check=False,
-    )
+def _run(target: Target, reason: str, only: frozenset[str], watcher: Watcher) -> Applied:
+    """Run these capabilities alone, on all hosts at once."""
+    began = time.monotonic()
+    run, runner = runner_for(target, reason, only)
+    names = [host.name for host in target.fleet.hosts]
+    with watcher.over("changing what names them"):
+        outcome = runner.change(names, watcher.heard)
+    hosts = gather(target, names, outcome.events, "apply")
+    done = Applied({one.host: result_of(one, stopped=outcome.stopped) for one in hosts})
+    done.stopped = outcome.stopped
+    note_run(target, run, done, began)
+    return done
 
 
 def steps(target: Target, leaving: Operator) -> list[str]:

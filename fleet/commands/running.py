@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
 
+from fleet.apply import Applied
 from fleet.commands.watching import Watcher
+from fleet.history import remember
 from fleet.limits import limited
 from fleet.planned import HostPlan, Planned, gather, truth_of
 from fleet.run import Run, this_run
@@ -26,7 +29,9 @@ limit_option = click.option(
 )
 
 
-def runner_for(target: Target, reason: str) -> tuple[Run, Runner]:
+def runner_for(
+    target: Target, reason: str, only: frozenset[str] = frozenset()
+) -> tuple[Run, Runner]:
     """A run that begins now, and who carries it out; its log is kept for a while."""
     run = this_run(reason)
     folder = state_dir(target) / "logs"
@@ -35,7 +40,7 @@ def runner_for(target: Target, reason: str) -> tuple[Run, Runner]:
         old.unlink(missing_ok=True)
     log = folder / f"{run.id}.log"
     log.touch(mode=0o600)
-    return run, Runner(target, run, log)
+    return run, Runner(target, run, log, only)
 
 
 def plan_of(
@@ -48,6 +53,23 @@ def plan_of(
     made = {"who": f"{run.who}@{run.place}", "when": run.began, "commit": run.commit}
     hosts = gather(target, names, seen.events, "plan")
     return Planned(target.fleet.name, truth_of(target, names), hosts, made)
+
+
+def note_run(target: Target, run: Run, done: Applied, began: float, **more: object) -> None:
+    """Write the run in the workstation's history; `began` is its start by the monotonic clock."""
+    hosts = {
+        one.host: {
+            "outcome": one.ending.value,
+            "changes": one.changes,
+            "pending": one.pending,
+            "error": one.error,
+        }
+        for one in done.results.values()
+    }
+    seconds = round(time.monotonic() - began, 1)
+    remember(
+        target, {**run.noted, **more, "exit": int(done.exit), "seconds": seconds, "hosts": hosts}
+    )
 
 
 def plan_as_dict(plan: Planned) -> dict[str, object]:

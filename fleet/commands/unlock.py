@@ -17,7 +17,7 @@ from operations.locks import ABANDONED_MIN, FLEET_LOCK
 
 
 @click.command(
-    help=f"""Take away the locks of runs on hosts and on the whole fleet: show whose they are, and ask.
+    help=f"""Take away the locks of runs on hosts and on the fleet: show whose they are, and ask.
 
     A run locks a host from its first change there until it ends, and a lock that nobody renews
     for {ABANDONED_MIN} minutes is nobody's: this is for a run that is dead, such as one of a

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from facts.manifests import Entry
@@ -78,20 +80,26 @@ def test_a_mode_alone_has_no_diff() -> None:
     assert change.diffs == ()
 
 
+def digests(old: bytes, new: File) -> str:
+    return f"sha256 {hashlib.sha256(old).hexdigest()[:12]} → {new.sha256[:12]}"
+
+
 @pytest.mark.parametrize("old", [b"\xff\xfe\x00old", b"text"])
 def test_a_binary_is_not_shown(old: bytes) -> None:
     binary = File("/etc/blob", b"\x00\xff\x01", "cap/blob")
     host = converged(binary).has_file(binary.path, old, shown=old)
     change = plan(host, binary)
     assert change
-    assert change.diffs == (f"/etc/blob: binary, {len(old)} → 3 bytes",)
+    assert change.diffs == (f"/etc/blob: binary, {digests(old, binary)}",)
 
 
 def test_a_long_file_is_not_shown_cut() -> None:
     host = converged(FILE).has_file(FILE.path, b"old", shown=b"x\n" * (SHOWN_BYTES // 2))
     change = plan(host, FILE)
     assert change
-    assert change.diffs == (f"/etc/a.conf: longer than {SHOWN_BYTES} bytes, not shown",)
+    assert change.diffs == (
+        f"/etc/a.conf: longer than {SHOWN_BYTES} bytes, {digests(b'old', FILE)}",
+    )
 
 
 def test_a_secret_is_nowhere_but_in_the_payload() -> None:

@@ -176,7 +176,8 @@ def test_five_megabytes_of_anything(real_host: RealHost) -> None:
     other = real_host.file("blob", b"\x00\xff")
     change = real_host.plan(Resources(files=(other,)))
     assert change
-    assert change.diffs == (f"{file.path}: longer than 65536 bytes, not shown",)
+    said = f"sha256 {file.sha256[:12]} → {other.sha256[:12]}"
+    assert change.diffs == (f"{file.path}: longer than 65536 bytes, {said}",)
 
 
 def test_a_directory_is_never_filled_instead_of_replaced(real_host: RealHost) -> None:
