@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from fleet.exits import Exit, worst
@@ -69,6 +69,17 @@ class Applied:
         if self.broken and found <= {Exit.DONE, Exit.CHANGES, Exit.OFF}:
             found.add(Exit.ERROR)
         return worst(found | ({Exit.INTERRUPTED} if self.stopped else set()))
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The hosts that were changed and are well."""
+        return tuple(n for n, one in self.results.items() if one.ending is Ending.CHANGED)
+
+    def add_pending(self, name: str, lines: tuple[str, ...]) -> None:
+        """Note what waits on a host that was changed."""
+        if lines:
+            was = self.results[name]
+            self.results[name] = replace(was, ending=Ending.PENDING, pending=was.pending + lines)
 
 
 class Applier:

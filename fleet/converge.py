@@ -52,6 +52,7 @@ from operations import (
     sessions,
     settings,
     tailnet,
+    upgrades,
     users,
 )
 from operations import (
@@ -108,6 +109,17 @@ def learn(what: str) -> None:
             return
         order = HostOrder("learn", partial(_view, host.name))
         learning.ensure(order=order, hear=_hear, learn=_learn, name=f"learn {what}")
+
+
+def upgrade() -> None:
+    """Bring the system's own packages up to date."""
+    with _isolated("upgrade"):
+        order = HostOrder("upgrade", partial(_view, host.name))
+        view, seen = order.view, look(ctx_host.get(), order.context().asked)
+        if wrong := mismatch(view.host, seen.system):
+            raise RefusedError(wrong)
+        _ending().state_dirs[host.name] = view.settings.state_dir
+        upgrades.ensure(order=order, name="upgrade: packages")
 
 
 def take_leave() -> None:

@@ -24,6 +24,7 @@ Event = Mapping[str, Any]
 PAUSE_S = 0.1  # between two looks at what is told
 STOP_S = 10.0  # for a process that was told to end at once
 LOG_SHOWN = 20  # lines of a log, where pyinfra itself broke
+DEPLOY = "deploy.py"
 INVENTORY = "FLEET_INVENTORY"  # environment: another inventory file, for tests and benches
 
 
@@ -39,13 +40,18 @@ class Outcome:
 class Runner:
     """Starts pyinfra for a target; what it prints goes to `log`.
 
-    `only` names the capabilities that its runs touch; empty: all.
+    `only` names the capabilities that its runs touch; empty: all. `deploy` is what is carried out.
     """
 
     def __init__(
-        self, target: Target, run: Run, log: Path, only: frozenset[str] = frozenset()
+        self,
+        target: Target,
+        run: Run,
+        log: Path,
+        only: frozenset[str] = frozenset(),
+        deploy: str = DEPLOY,
     ) -> None:
-        self.target, self._run, self.log, self._only = target, run, log, only
+        self.target, self._run, self.log, self._only, self._deploy = target, run, log, only, deploy
 
     def look(self, names: Sequence[str], heard: Callable[[Event], None]) -> Outcome:
         """A dry run with diffs. `heard` gets each event as it comes.
@@ -71,7 +77,7 @@ class Runner:
         environment = {"FLEET_TARGET": self.target.name, "PYINFRA_PROGRESS": "off"}
         environment |= handed_on(self._run)
         environment |= {ONLY: ",".join(sorted(self._only))} if self._only else {}
-        return _Started([*command, "deploy.py", *how, *limits], environment, self)
+        return _Started([*command, self._deploy, *how, *limits], environment, self)
 
     def _follow(
         self,

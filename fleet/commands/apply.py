@@ -79,7 +79,7 @@ def apply(
             show_plan(console(), plan, diffs=not no_diff)
         if not plan.named(Standing.CHANGES):
             done = Applier(session.target, runner, watcher.heard, watcher.turn).apply(plan)
-        elif _agreed(plan, yes=yes):
+        elif agreed(plan, yes=yes):
             done = _apply(session, runner, plan, watcher, lock)
         else:
             return Exit.INTERRUPTED
@@ -132,12 +132,13 @@ def _refuse_stale(file: Path, now: Planned) -> None:
         raise StaleError.of(display(file), fault, "make a new one: fleet plan --save FILE")
 
 
-def _agreed(plan: Planned, *, yes: bool) -> bool:
+def agreed(plan: Planned, *, yes: bool, command: str = "fleet apply") -> bool:
+    """Whether the user wants the plan carried out. Raises WrongUsageError where nobody can say."""
     if yes:
         return True
     if not sys.stdin.isatty():
         fault = "nobody is there to confirm it, nothing was changed"
-        raise WrongUsageError.of("fleet apply", fault, "say --yes")
+        raise WrongUsageError.of(command, fault, "say --yes")
     count = len(plan.named(Standing.CHANGES))
     return click.confirm(f"Change {count} {'host' if count == 1 else 'hosts'}?", err=True)
 

@@ -14,7 +14,7 @@ from fleet.history import remember
 from fleet.limits import limited
 from fleet.planned import HostPlan, Planned, gather, truth_of
 from fleet.run import Run, this_run
-from fleet.runner import Runner
+from fleet.runner import DEPLOY, Runner
 from fleet.target import Target
 from fleet.workstation import state_dir
 
@@ -30,7 +30,7 @@ limit_option = click.option(
 
 
 def runner_for(
-    target: Target, reason: str, only: frozenset[str] = frozenset()
+    target: Target, reason: str, only: frozenset[str] = frozenset(), deploy: str = DEPLOY
 ) -> tuple[Run, Runner]:
     """A run that begins now, and who carries it out; its log is kept for a while."""
     run = this_run(reason)
@@ -40,7 +40,7 @@ def runner_for(
         old.unlink(missing_ok=True)
     log = folder / f"{run.id}.log"
     log.touch(mode=0o600)
-    return run, Runner(target, run, log, only)
+    return run, Runner(target, run, log, only, deploy)
 
 
 def plan_of(
