@@ -14,6 +14,7 @@ import os
 import platform
 import secrets
 import subprocess
+import threading
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -60,9 +61,17 @@ class Run:
         }
 
 
-@cache
 def this_run(reason: str = "pyinfra") -> Run:
     """The run that this process is a part of; a new one when nobody has begun it."""
+    with _beginning:  # hosts are prepared side by side, and it takes a moment to ask git
+        return _this_run(reason)
+
+
+_beginning = threading.Lock()
+
+
+@cache
+def _this_run(reason: str) -> Run:
     if said := os.environ.get(RUN):
         return Run(**json.loads(said))
     now = datetime.now(UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from fleet import history
 from fleet.history import left_out, path_of, recall, remember, runs
 from fleet.problems import FleetError
 from fleet.provenance import last_run, origin, reading
-from fleet.run import RUN, Run, dead_runs, handed_on, this_run
+from fleet.run import RUN, Run, _this_run, dead_runs, handed_on, this_run
 from fleet.target import Target
 from fleet.workstation import STATE
 from tests.golden import target
@@ -61,12 +62,20 @@ def test_a_run_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run("1-a", "anna", "desk", "now", "apply", "c0ffee", "d1")
     for name, value in handed_on(run).items():
         monkeypatch.setenv(name, value)
-    this_run.cache_clear()
+    _this_run.cache_clear()
     assert this_run() == run
     monkeypatch.delenv(RUN)
-    this_run.cache_clear()
+    _this_run.cache_clear()
     assert this_run().id != "1-a"
-    this_run.cache_clear()
+    _this_run.cache_clear()
+
+
+def test_many_at_once_are_parts_of_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STATE, str(tmp_path))
+    _this_run.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda _: this_run(), range(8)))) == 1
+    _this_run.cache_clear()
 
 
 def test_a_run_that_dies_without_a_word_is_known_to_be_dead(
