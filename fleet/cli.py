@@ -37,6 +37,7 @@ VERBS: Mapping[str, Verb] = {
         "fleet.commands.compile_check:compile_check",
         "Prove that clients can use workers, by compiling.",
     ),
+    "check": Verb("fleet.commands.check:check", "Check that everything works, with evidence."),
     "drift": Verb("fleet.commands.drift:drift", "Say which hosts are no longer as they should be."),
     "env": Verb("fleet.commands.env:env", "Print what a shell needs to compile with the fleet."),
     "history": Verb("fleet.commands.history:history", "Show what runs have done, and whose."),

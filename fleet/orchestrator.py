@@ -145,7 +145,7 @@ def blocked(target: Target) -> tuple[dict[str, Any], ...]:
 
 
 def _config_path(view: HostView, verb: str) -> str:
-    if verb in ("api", "follow"):
+    if verb in ("api", "follow", "health"):
         return page.config_path(view)
     if verb == "restore":
         return backup.config_path(view)

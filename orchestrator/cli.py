@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _client(verbs, "backup", _backup, "bring a backup to its host", backup.read_config)
     back = _client(verbs, "restore", _restore, "put one in place", backup.read_config)
     back.add_argument("--force", action="store_true", help="though newer tasks are lost")
+    _client(verbs, "health", _health, "what is seen of the fleet from here", read_page)
     _client(verbs, "blocked", _blocked, "which workers are blocked", quarantine.read_config)
     unblock = _client(verbs, "unblock", _unblock, "let a worker in again", quarantine.read_config)
     unblock.add_argument("worker", metavar="HOST")
@@ -95,6 +97,12 @@ def _client(
     parser.add_argument("--config", type=Path, required=True, help="what its service reads")
     parser.set_defaults(run=run, read=read)
     return parser
+
+
+def _health(asked: argparse.Namespace, config: orchestrator.Config) -> int:
+    from orchestrator.health.gather import gather
+
+    return _say(asdict(gather(config)))
 
 
 def _gateway(asked: argparse.Namespace, config: Config) -> int:

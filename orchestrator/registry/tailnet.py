@@ -24,6 +24,14 @@ async def ask(programs: Sequence[str], *words: str, limit_s: float = ANSWER_S) -
 
     Raises TailnetError.
     """
+    try:
+        return json.loads(await run(programs, *words, limit_s=limit_s))
+    except ValueError:
+        raise TailnetError(f"tailscale {words[0]} says something that is no JSON") from None
+
+
+async def run(programs: Sequence[str], *words: str, limit_s: float = ANSWER_S) -> bytes:
+    """What the first of the programs that is there answers to these words. Raises TailnetError."""
     program = next((path for path in programs if os.access(path, os.X_OK)), None)
     if program is None:
         raise TailnetError("there is no tailscale on this host")
@@ -47,7 +55,4 @@ async def ask(programs: Sequence[str], *words: str, limit_s: float = ANSWER_S) -
     if process.returncode:
         why = errors.decode("utf-8", "replace").strip()
         raise TailnetError(why or f"tailscale {words[0]} ended with {process.returncode}")
-    try:
-        return json.loads(said)
-    except ValueError:
-        raise TailnetError(f"tailscale {words[0]} says something that is no JSON") from None
+    return said

@@ -1,0 +1,79 @@
+"""What the model expects of each host when it is asked how it is (orchestrator/health)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from facts.services import service_stem
+from fleet.plan import view_of, wanted
+from fleet.resources import Resources
+from fleet.target import Target
+from fleet.toolchains import is_worker
+from fleet.view import HostView
+from orchestrator.health.model import Expected, ExpectedHost
+
+ROOT_DISK = "/"
+
+
+def expected(target: Target) -> Expected:
+    """What is expected of the whole fleet."""
+    fleet = target.fleet
+    return Expected(
+        orchestrator=fleet.orchestrator.name,
+        scheduler=fleet.scheduler,
+        hosts=tuple(expected_host(view_of(target, host.name)) for host in fleet.hosts),
+        key_days=view_of(target, fleet.orchestrator.name).settings.tailscale_key_days,
+    )
+
+
+def expected_host(view: HostView) -> ExpectedHost:
+    """What is expected of one host."""
+    host, want = view.host, wanted(view)
+    return ExpectedHost(
+        name=host.name,
+        power=host.power.value,
+        address=host.addresses.tailnet or "",
+        agent=host.is_agent and "agentapi" not in host.without,
+        worker=is_worker(host),
+        node="icecream" in view.capabilities and bool(host.addresses.tailnet),
+        tailnet=view.settings.tailscale_runs and "tailscale" in view.capabilities,
+        services=services(want),
+        programs={
+            f"{one.name} {one.version}": one.path for some in want.values() for one in some.programs
+        },
+        builds={
+            one.name: (one.stamp, one.version) for some in want.values() for one in some.builds
+        },
+        files={
+            one.path: one.sha256 for some in want.values() for one in some.artifacts if not one.kept
+        },
+    )
+
+
+def services(want: Mapping[str, Resources]) -> dict[str, str]:
+    """The daemons of ours that shall run, by short name; what is off in fleet.yaml shall not."""
+    return {
+        service_stem(one.name): one.name
+        for some in want.values()
+        for one in some.services
+        if one.is_ours and not one.off
+    }
+
+
+def inside_script(view: HostView, *, deep: bool = False) -> bytes:
+    """The script that says how the host is."""
+    seen, boss = expected_host(view), view.fleet.orchestrator
+    role = view.settings
+    asks = "" if view.host == boss else boss.addresses.tailnet or ""
+    return view.render(
+        "monitoring/inside.sh.j2",
+        services=seen.services,
+        disks=(ROOT_DISK, role.state_dir, role.icecc_env_dir, role.agent_home),
+        tailnet=seen.tailnet,
+        tailscale=role.tailscale_programs,
+        asks=asks,
+        programs=seen.programs,
+        builds=seen.builds,
+        files=seen.files,
+        deep=deep,
+    )
