@@ -46,7 +46,8 @@ def only(items: Sequence[Item], wanted: Sequence[str]) -> tuple[Item, ...]:
 
 def _inside(target: Target, name: str, deep: bool) -> Inside:
     view = view_of(target, name)
-    script = inside_script(view, deep=deep).decode()
+    # All of it is read before a program inside can read standard input.
+    script = f"main() {{\n{inside_script(view, deep=deep).decode()}\n}}\nmain </dev/null\n"
     began = time.time()
     answer = as_root(route(view.host, target), script, DEEP_S if deep else INSIDE_S)
     if not answer.reached:
