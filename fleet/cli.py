@@ -40,6 +40,7 @@ VERBS: Mapping[str, Verb] = {
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),
     "kill": Verb("fleet.commands.kill:kill", "Revoke the sessions of agents, at once."),
     "lab": Verb("lab.cli:lab", "Start, look into and stop the lab: the fleet on one machine."),
+    "logs": Verb("fleet.commands.logs:logs", "Print the log of a service on a host."),
     "new-session": Verb("fleet.commands.new_session:new_session", "Begin a new session on agents."),
     "pin": Verb(
         "fleet.commands.pin:pin", "Pin downloads: fetch, compare, write down; or list them."
