@@ -47,6 +47,7 @@ VERBS: Mapping[str, Verb] = {
     ),
     "policy": Verb("fleet.commands.policy:policy", "Print the tailnet's policy for the fleet."),
     "render": Verb("fleet.commands.render:render", "Write the files of every host."),
+    "restart": Verb("fleet.commands.restart:restart", "Restart a service on a host."),
     "restore": Verb(
         "fleet.commands.restore:restore", "Bring a backup of the orchestrator's databases back."
     ),

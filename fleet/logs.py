@@ -42,7 +42,7 @@ def _of_journal(service: RunningService, wish: Wish) -> str:
 
 
 def _of_file(view: HostView, service: RunningService, wish: Wish) -> str:
-    """Logs of a Mac are files whose lines have no time; they are rotated at midnight or when big."""
+    """A Mac's logs are files whose lines have no time; newsyslog rotates them."""
     if wish.since:
         fault = f"the log files of {view.host.name}, a Mac, do not say when a line was written"
         raise WrongUsageError.of("--since", fault, "use -n LINES")
