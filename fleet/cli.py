@@ -53,6 +53,7 @@ VERBS: Mapping[str, Verb] = {
     ),
     "revoke": Verb("fleet.commands.revoke:revoke", "Take an operator's access away everywhere."),
     "schema": Verb("fleet.commands.schema:schema", "Print the JSON Schema of fleet.yaml."),
+    "ssh": Verb("fleet.commands.ssh:ssh", "Log in to a host, or run a command there."),
     "status": Verb("fleet.commands.status:status", "Look at every host: what runs, what differs."),
     "task": Verb("fleet.commands.task:task", "Send tasks to agents, watch them, get their code."),
     "trust": Verb("fleet.commands.trust:trust", "Pin the SSH host keys of hosts."),

@@ -48,10 +48,13 @@ class Route:
     known_hosts: Path | None
     name: str = ""
 
-    def command(self, *more: str) -> list[str]:
-        """The argument vector of an ssh that never asks; `more` options, the host is last."""
+    def command(self, *more: str, asks: bool = False) -> list[str]:
+        """The argument vector of ssh; `more` options, the host is last.
+
+        It asks nobody, unless it `asks` somebody at a terminal for a key's passphrase.
+        """
         # Never through somebody's shared connection: that may be older than what it shall prove.
-        options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
+        options = [f"BatchMode={'no' if asks else 'yes'}", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
         options += ["ControlMaster=no", "ControlPath=none", "StrictHostKeyChecking=yes"]
         if self.known_hosts:
             options += [f"UserKnownHostsFile={self.known_hosts}", "GlobalKnownHostsFile=/dev/null"]

@@ -108,8 +108,12 @@ def on_this_machine(programs: Path, cache: Path, fleet_file: Path) -> Path:
 
     The folder whose programs play the hosts'. What ssh was told is in `asked`, a call a line.
     """
-    asked = programs / "asked"
-    put(programs, "ssh", f'echo "$*" >>{asked}\nfor last; do :; done\nexec sh -c "$last"')
+    body = """echo "$*" >>{asked}
+until [ "${{1#*@}}" != "$1" ]; do shift; done
+shift
+[ "$1" != -- ] || shift
+exec sh -c "$*" """
+    put(programs, "ssh", body.format(asked=programs / "asked"))
     put(programs, "sudo", 'while [ "${1#-}" != "$1" ]; do shift; done\nexec "$@"')
     return programs
 
