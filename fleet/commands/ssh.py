@@ -29,6 +29,7 @@ def ssh(session: Session, host: str, command: tuple[str, ...]) -> None:
     terminal = sys.stdin.isatty()
     if way.known_hosts is None:
         click.echo(f"{not_pinned(host)}; until then your own known_hosts counts", err=True)
+    command = command[1:] if command[:1] == ("--",) else command
     argv = way.command(*(["-t"] if terminal and command else []), asks=terminal)
     sys.stdout.flush()
     words = ["--", *command] if command else []
