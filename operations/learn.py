@@ -24,6 +24,7 @@ _WORDS = {
     "dispatch_key": "it talks to agents with the SSH key {}",
     "compiler": "its clang for the fleet is {}",
     "environments": "it has packed {}",
+    "mac_address": "its network card is {}",
 }
 
 
