@@ -58,6 +58,7 @@ VERBS: Mapping[str, Verb] = {
     "task": Verb("fleet.commands.task:task", "Send tasks to agents, watch them, get their code."),
     "trust": Verb("fleet.commands.trust:trust", "Pin the SSH host keys of hosts."),
     "validate": Verb("fleet.commands.validate:validate", "Check fleet.yaml and the lock files."),
+    "wake": Verb("fleet.commands.wake:wake", "Wake a host that is off."),
     "workers": Verb(
         "fleet.commands.workers:workers", "Show the compile cluster; let a worker in again."
     ),

@@ -40,6 +40,15 @@ def address(host: Host, target: Target) -> str:
     return _answering(candidates(host, target), host.ssh.port)
 
 
+def answers(host: Host, target: Target) -> bool:
+    """Whether its SSH port answers now, at any of its addresses; not remembered."""
+    race = _Race(host.ssh.port)
+    for place in candidates(host, target):
+        race.enter(place)
+    race.watch(time.monotonic() + LIMIT_S)
+    return race.answers()
+
+
 @cache
 def _answering(places: tuple[str, ...], port: int) -> str:
     if len(places) == 1:
