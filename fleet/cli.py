@@ -7,7 +7,6 @@ code; FleetError and click's errors become messages on standard error, never a t
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import io
 import os
 import sys
@@ -104,11 +103,17 @@ class Verbs(click.Group):
             formatter.write_dl([(name, VERBS[name].help) for name in self.list_commands(ctx)])
 
 
-def _version() -> str:
+def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked or ctx.resilient_parsing:
+        return
+    import importlib.metadata as packages  # takes longer than to complete a word
+
     try:
-        return importlib.metadata.version("agentfleet")
-    except importlib.metadata.PackageNotFoundError:
-        return "(a checkout that is not installed)"
+        version = packages.version("agentfleet")
+    except packages.PackageNotFoundError:
+        version = "(a checkout that is not installed)"
+    click.echo(f"fleet {version}")
+    ctx.exit()
 
 
 @click.group(
@@ -118,7 +123,14 @@ def _version() -> str:
     "may be, 64 wrong usage, 130 interrupted.",
 )
 @click.option("--lab", is_flag=True, help="Work on the lab instead of the real fleet.")
-@click.version_option(_version(), message="fleet %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def fleet(ctx: click.Context, lab: bool) -> None:
     """One file, fleet.yaml, describes the fleet; this command checks, shows and changes it.

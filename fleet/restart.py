@@ -14,7 +14,7 @@ from fleet.target import Target
 from fleet.terminal import harmless
 from fleet.units import TIMER, short_name, units
 from fleet.view import HostView
-from operations.change import wrap
+from operations.plans import wrap
 from operations.shell import quote
 
 LIMIT_S = 180.0  # an agent is asked for up to 25 s, stops within 10, and a slow Pi starts it

@@ -17,7 +17,7 @@ from fleet.problems import FleetError
 from fleet.ssh import as_root, route
 from fleet.target import Target
 from fleet.view import HostView
-from operations.change import RefusedError
+from operations.plans import RefusedError
 
 TIMEOUT_S = 60.0  # a look at a Raspberry Pi under load takes seconds
 AT_ONCE = 32
