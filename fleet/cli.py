@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
 from fleet.commands.session import Session
 from fleet.problems import FleetError, WrongUsageError, closest, show
 
+COMPLETING = "_FLEET_COMPLETE"  # environment: what a shell wants to know, in click's words
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 1, WrongUsageError.exit_code, 130
 
 
@@ -34,6 +36,9 @@ VERBS: Mapping[str, Verb] = {
     "compile-check": Verb(
         "fleet.commands.compile_check:compile_check",
         "Prove that clients can use workers, by compiling.",
+    ),
+    "completion": Verb(
+        "fleet.commands.completion:completion", "Print what a shell needs to complete this command."
     ),
     "env": Verb("fleet.commands.env:env", "Print what a shell needs to compile with the fleet."),
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),
@@ -86,6 +91,15 @@ class Verbs(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{VERBS[cmd_name].where} is no command")
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a verb from the table, or an option of all verbs."""
+        verbs = [
+            CompletionItem(name, help=VERBS[name].help)
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -146,6 +160,8 @@ def main(args: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no "…" still gets a text
             stream.reconfigure(errors="backslashreplace")
+    if COMPLETING in os.environ:  # whatever is wrong, the line that is being typed stays as it is
+        _silence(sys.stderr)
     try:
         code = _run(args)
         if sys.stdout is not None:

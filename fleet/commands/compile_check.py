@@ -9,6 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from fleet import complete
 from fleet.commands.session import Session, console, json_option, pass_session, print_json
 from fleet.commands.workers import look, reason
 from fleet.compilecheck import Cell, Check, Cluster, Found, Memory, State
@@ -28,7 +29,12 @@ _STYLE = {
 
 @click.command("compile-check")
 @click.option(
-    "--host", "hosts", metavar="HOST", multiple=True, help="Only this client; repeatable."
+    "--host",
+    "hosts",
+    metavar="HOST",
+    multiple=True,
+    shell_complete=complete.hosts,
+    help="Only this client; repeatable.",
 )
 @click.option(
     "--pairs",

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 
+from fleet import complete
 from fleet.commands.session import Session, json_option, pass_session, print_json
 from fleet.exports import exports
 from fleet.problems import FleetError, WrongUsageError, show
@@ -15,7 +16,7 @@ _TRIPLE = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_.]+){1,3}")
 
 
 @click.command()
-@click.argument("host", metavar="HOST")
+@click.argument("host", metavar="HOST", shell_complete=complete.hosts)
 @click.option("--target", "triple", metavar="TRIPLE", help="Compile for another machine.")
 @click.option(
     "--trusted-only",

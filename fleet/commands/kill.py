@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fleet import orchestrator
+from fleet import complete, orchestrator
 from fleet.commands.session import (
     Session,
     console,
@@ -16,7 +16,7 @@ from fleet.commands.session import (
 
 
 @click.command()
-@click.argument("hosts", nargs=-1, metavar="[HOST]...")
+@click.argument("hosts", nargs=-1, metavar="[HOST]...", shell_complete=complete.hosts)
 @click.option("--all", "everywhere", is_flag=True, help="Every agent of the fleet.")
 @json_option
 @pass_session

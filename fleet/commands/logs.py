@@ -6,6 +6,7 @@ import codecs
 
 import click
 
+from fleet import complete
 from fleet.commands.session import Session, pass_session
 from fleet.logs import Wish, log_script
 from fleet.plan import view_of
@@ -18,8 +19,8 @@ LINES = 100
 
 
 @click.command()
-@click.argument("host")
-@click.argument("unit")
+@click.argument("host", shell_complete=complete.hosts)
+@click.argument("unit", shell_complete=complete.units)
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
 @click.option(
     "-n",

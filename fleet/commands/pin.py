@@ -10,7 +10,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 from rich.table import Table
 
-from fleet import catalog
+from fleet import catalog, complete
 from fleet.commands.session import console, json_option, print_json
 from fleet.digest import Digest, from_prefixed
 from fleet.lock import (
@@ -35,7 +35,7 @@ _WORD: TypeAdapter[str] = TypeAdapter(Word)
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete.downloads)
 @click.argument("version", required=False)
 @click.option(
     "--source",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from fleet import complete
 from fleet.commands.session import Session, pass_session
 from fleet.model import Os
 from fleet.plan import view_of, wanted
@@ -36,7 +37,14 @@ SECRET = b"(a secret: its content is never rendered)\n"
 
 
 @click.command()
-@click.option("--host", "names", multiple=True, metavar="NAME", help="Only this host; repeatable.")
+@click.option(
+    "--host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete.hosts,
+    help="Only this host; repeatable.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 
+from fleet import complete
 from fleet.commands.session import Session, json_option, pass_session, print_json
 from fleet.plan import view_of
 from fleet.problems import WrongUsageError
@@ -20,8 +21,8 @@ CODES = {Outcome.RESTARTED: 0, Outcome.FAILED: 1, Outcome.BUSY: 2}
 
 
 @click.command()
-@click.argument("host")
-@click.argument("unit")
+@click.argument("host", shell_complete=complete.hosts)
+@click.argument("unit", shell_complete=complete.units)
 @click.option("--now", is_flag=True, help="Even while an agent is at work: what it does is lost.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from deploys import dispatch
-from fleet import orchestrator
+from fleet import complete, orchestrator
 from fleet.commands.session import Session, pass_session
 from fleet.model import Host
 from fleet.plan import view_of
@@ -27,7 +27,13 @@ DOUBTFUL = (
 
 
 @click.command()
-@click.option("--from", "source", metavar="HOST", help="The host that keeps them, if another now.")
+@click.option(
+    "--from",
+    "source",
+    metavar="HOST",
+    shell_complete=complete.hosts,
+    help="The host that keeps them, if another now.",
+)
 @click.option("--list", "listed", is_flag=True, help="Only say which backups there are.")
 @click.option("--backup", "name", metavar="NAME", help="This one instead of the newest.")
 @click.option(

@@ -10,6 +10,7 @@ from dataclasses import asdict
 import click
 from rich.table import Table
 
+from fleet import complete
 from fleet.commands.session import Session, console, json_option, pass_session, print_json
 from fleet.model import Operator
 from fleet.plan import ONLY
@@ -23,7 +24,7 @@ _STYLE = {Outcome.REMOVED: "green", Outcome.PENDING: "cyan", Outcome.REMAIN: "re
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.operators)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @pass_session

@@ -7,13 +7,14 @@ import sys
 
 import click
 
+from fleet import complete
 from fleet.commands.session import Session, pass_session
 from fleet.hostkeys import not_pinned
 from fleet.ssh import route
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("host")
+@click.argument("host", shell_complete=complete.hosts)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @pass_session
 def ssh(session: Session, host: str, command: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from fleet import code, orchestrator
+from fleet import code, complete, orchestrator
 from fleet.commands import taskview
 from fleet.commands.agents import name_of
 from fleet.commands.session import Session, json_option, pass_session, print_json
@@ -44,11 +44,16 @@ def task() -> None:
 @task.command()
 @click.argument("prompt")
 @click.option("--title", default="", help="What to call it; default: the prompt's first line.")
-@click.option("--host", default="", help="On this host; while it sleeps, on another one.")
+@click.option(
+    "--host",
+    default="",
+    shell_complete=complete.hosts,
+    help="On this host; while it sleeps, on another one.",
+)
 @click.option(
     "--failover/--no-failover", default=True, help="Whether another may do it for --host."
 )
-@click.option("--role", default="", help="On a host of this role.")
+@click.option("--role", default="", shell_complete=complete.roles, help="On a host of this role.")
 @click.option("--arch", default="", help="On a machine of this kind: x86_64, aarch64.")
 @click.option("--os", "system", default="", help="On this system.")
 @click.option("--root", is_flag=True, help="By an agent that may become root.")

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import click
 
+from fleet import complete
 from fleet.commands.session import Session, json_option, pass_session, print_json
 from fleet.hostkeys import describe, fingerprint, pin, shown
 from fleet.model import Host, Power
@@ -39,7 +40,7 @@ class Verdict:
 
 
 @click.command()
-@click.argument("names", metavar="HOST...", nargs=-1, required=True)
+@click.argument("names", metavar="HOST...", nargs=-1, required=True, shell_complete=complete.hosts)
 @click.option("--fingerprint", "stated", metavar="SHA256:...", help="What the key has to be.")
 @click.option("--yes", is_flag=True, help="Do not ask: believe what the network shows.")
 @click.option("--replace", "may_replace", is_flag=True, help="Replace a key that has changed.")

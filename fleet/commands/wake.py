@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fleet import reach
+from fleet import complete, reach
 from fleet import wake as waking
 from fleet.commands.session import Session, json_option, pass_session, print_json
 from fleet.progress import waiting
@@ -15,7 +15,7 @@ TIMEOUT_S = 180  # a desktop with Windows that begins from nothing takes two min
 
 
 @click.command()
-@click.argument("host")
+@click.argument("host", shell_complete=complete.hosts)
 @click.option("--wait/--no-wait", "waits", default=True, help="Whether to wait until it is awake.")
 @click.option(
     "--timeout",

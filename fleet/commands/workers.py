@@ -10,7 +10,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from fleet import cluster, orchestrator
+from fleet import cluster, complete, orchestrator
 from fleet.cluster import Node
 from fleet.commands.session import Session, console, json_option, pass_session, print_json
 from fleet.model import Fleet
@@ -34,7 +34,12 @@ class Worker:
 
 
 @click.command()
-@click.option("--unblock", metavar="HOST", help="Let HOST compile for others again.")
+@click.option(
+    "--unblock",
+    metavar="HOST",
+    shell_complete=complete.hosts,
+    help="Let HOST compile for others again.",
+)
 @click.option("--yes", is_flag=True, help="With --unblock: do not ask.")
 @json_option
 @pass_session
