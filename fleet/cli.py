@@ -68,6 +68,23 @@ VERBS: Mapping[str, Verb] = {
     ),
 }
 
+# What verbs are for: the sections of the list of commands. One that is in none comes last.
+PURPOSES: Mapping[str, tuple[str, ...]] = {
+    "Look": ("hosts", "status", "logs", "ssh", "render"),
+    "Change the fleet": ("restart", "wake", "pin", "revoke", "restore"),
+    "Agents": ("agents", "task", "budget", "new-session", "kill"),
+    "Compile": ("workers", "compile-check", "env"),
+    "Set up": ("validate", "trust", "policy", "schema", "completion", "lab"),
+}
+
+
+def _sections() -> dict[str, list[str]]:
+    """Section → its verbs, of those that there are."""
+    found = {title: [one for one in names if one in VERBS] for title, names in PURPOSES.items()}
+    listed = {name for names in found.values() for name in names}
+    found["More"] = sorted(set(VERBS) - listed)
+    return {title: names for title, names in found.items() if names}
+
 
 class Verbs(click.Group):
     """A group that imports a command when it is called, and none to list them."""
@@ -112,9 +129,10 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands from the table."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, VERBS[name].help) for name in self.list_commands(ctx)])
+        """Write the list of commands from the table, by what they are for."""
+        for title, names in _sections().items():
+            with formatter.section(title):
+                formatter.write_dl([(name, VERBS[name].help) for name in names])
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -148,6 +166,8 @@ def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.pass_context
 def fleet(ctx: click.Context, lab: bool) -> None:
     """One file, fleet.yaml, describes the fleet; this command checks, shows and changes it.
+
+    `fleet VERB --help` has examples of each; docs/commands.md has all of it on one page.
 
     FLEET_FILE names another file than the fleet.yaml of this checkout; FLEET_TARGET=lab is the
     same as --lab.

@@ -8,6 +8,7 @@ from fleet import complete, orchestrator
 from fleet.commands.session import (
     Session,
     console,
+    examples,
     json_option,
     names_or_all,
     pass_session,
@@ -15,7 +16,12 @@ from fleet.commands.session import (
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet kill rpi1",
+        "fleet kill --all",
+    )
+)
 @click.argument("hosts", nargs=-1, metavar="[HOST]...", shell_complete=complete.hosts)
 @click.option("--all", "everywhere", is_flag=True, help="Every agent of the fleet.")
 @json_option

@@ -7,7 +7,7 @@ import codecs
 import click
 
 from fleet import complete
-from fleet.commands.session import Session, pass_session
+from fleet.commands.session import Session, examples, pass_session
 from fleet.logs import Wish, log_script
 from fleet.plan import view_of
 from fleet.problems import FleetError
@@ -18,7 +18,13 @@ from fleet.units import find
 LINES = 100
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet logs rpi1 iceccd -f",
+        "fleet logs arch-orchestrator gateway --since '1 hour ago'",
+        "fleet logs macbook1 agentapi -n 500 | grep -i error",
+    )
+)
 @click.argument("host", shell_complete=complete.hosts)
 @click.argument("unit", shell_complete=complete.units)
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from fleet import complete
-from fleet.commands.session import Session, pass_session
+from fleet.commands.session import Session, examples, pass_session
 from fleet.model import Os
 from fleet.plan import view_of, wanted
 from fleet.problems import FleetError
@@ -36,7 +36,11 @@ _MANAGERS = {Os.ARCH: (Manager.PACMAN,), Os.MACOS: (Manager.BREW, Manager.PORT)}
 SECRET = b"(a secret: its content is never rendered)\n"
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet render --host rpi1 --output /tmp/out",
+    )
+)
 @click.option(
     "--host",
     "names",

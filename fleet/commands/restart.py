@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from fleet import complete
-from fleet.commands.session import Session, json_option, pass_session, print_json
+from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.plan import view_of
 from fleet.problems import WrongUsageError
 from fleet.progress import waiting
@@ -20,7 +20,12 @@ DECLINED = 1
 CODES = {Outcome.RESTARTED: 0, Outcome.FAILED: 1, Outcome.BUSY: 2}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet restart rpi1 iceccd",
+        "fleet restart rpi1 agentapi --now --yes  its conversation is lost",
+    )
+)
 @click.argument("host", shell_complete=complete.hosts)
 @click.argument("unit", shell_complete=complete.units)
 @click.option("--now", is_flag=True, help="Even while an agent is at work: what it does is lost.")

@@ -10,7 +10,7 @@ import click
 
 from deploys import dispatch
 from fleet import complete, orchestrator
-from fleet.commands.session import Session, pass_session
+from fleet.commands.session import Session, examples, pass_session
 from fleet.model import Host
 from fleet.plan import view_of
 from fleet.problems import FleetError, printable, show
@@ -26,7 +26,13 @@ DOUBTFUL = (
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet restore --list",
+        "fleet restore                      the newest one; asks",
+        "fleet restore --from berry --backup orchestrator-20261126-034000.tar.gz.age --yes",
+    )
+)
 @click.option(
     "--from",
     "source",
@@ -61,11 +67,6 @@ def restore(
     encrypted for the operators; this decrypts them here, with your private key, which stays here.
     It takes the program `age`. What was there before stays beside as NAME.before-restore. A task
     that waited then may have been done since: it is not sent again by itself.
-
-    \b
-    fleet restore --list
-    fleet restore                      the newest one; asks
-    fleet restore --from berry --backup orchestrator-20261126-034000.tar.gz.age --yes
     """
     target = session.target()
     keeper = _keeper(target, source)

@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 
 from fleet import complete
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.model import Operator
 from fleet.plan import ONLY
 from fleet.problems import WrongUsageError
@@ -23,7 +23,11 @@ ERROR, OFF = 1, 3
 _STYLE = {Outcome.REMOVED: "green", Outcome.PENDING: "cyan", Outcome.REMAIN: "red"}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet revoke alice",
+    )
+)
 @click.argument("name", shell_complete=complete.operators)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option

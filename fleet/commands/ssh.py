@@ -8,12 +8,19 @@ import sys
 import click
 
 from fleet import complete
-from fleet.commands.session import Session, pass_session
+from fleet.commands.session import Session, examples, pass_session
 from fleet.hostkeys import not_pinned
 from fleet.ssh import route
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog=examples(
+        "fleet ssh rpi1",
+        "fleet ssh macbook1 -- uptime",
+        "fleet ssh rpi1 -- 'df -h / && free -m'",
+    ),
+)
 @click.argument("host", shell_complete=complete.hosts)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @pass_session

@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from fleet.cluster import Node, nodes
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.status import State, Status, statuses
 from fleet.target import Target
 
@@ -21,7 +21,12 @@ _STYLE = {
 ERROR, CHANGES, OFF = 1, 2, 3  # exit codes; the smaller one wins
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet status",
+        "fleet status --json | jq -r '.hosts[] | select(.state != \"converged\").host'",
+    )
+)
 @json_option
 @pass_session
 def status(session: Session, as_json: bool) -> int:

@@ -6,7 +6,7 @@ import click
 
 from fleet import complete, reach
 from fleet import wake as waking
-from fleet.commands.session import Session, json_option, pass_session, print_json
+from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.progress import waiting
 from fleet.settings import settings_for
 
@@ -14,7 +14,12 @@ STILL_OFF = 3
 TIMEOUT_S = 180  # a desktop with Windows that begins from nothing takes two minutes
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet wake windows-desktop",
+        "fleet wake windows-desktop && fleet ssh windows-desktop",
+    )
+)
 @click.argument("host", shell_complete=complete.hosts)
 @click.option("--wait/--no-wait", "waits", default=True, help="Whether to wait until it is awake.")
 @click.option(
