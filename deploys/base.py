@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fleet.bundle import orchestrator_bundle
+from fleet.cards import network_card
 from fleet.learned import HOST_KEY, public_key
 from fleet.model import Os
 from fleet.resources import Directory, File, Manager, Package, Resources, RunningService, Setting
@@ -38,7 +39,10 @@ def resources(view: HostView) -> Resources:
             *(_mac_settings(view) if mac else _linux_settings(view)),
             _passwords_refused(view),
         ),
-        readings=(public_key(HOST_KEY, "/etc/ssh/ssh_host_ed25519_key.pub"),),
+        readings=(
+            public_key(HOST_KEY, "/etc/ssh/ssh_host_ed25519_key.pub"),
+            *((network_card(view.host),) if role.sees_network_card else ()),
+        ),
         services=() if mac else _linux_services(view),
     )
 

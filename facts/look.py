@@ -1,7 +1,6 @@
-"""One look: everything a run wants to know of a host, in one remote execution, remembered.
+"""One look: everything a run wants to know of a host, in one remote execution.
 
-The look is taken once for all capabilities and kept for prepare and execute alike; an operation
-forgets its host's look right before its first command changes something.
+What takes it for pyinfra is in facts/looking.py; what is here is plain, and quickly imported.
 """
 
 from __future__ import annotations
@@ -10,12 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyinfra.api import FactBase, Host
-
 from facts.manifests import Manifest, ManifestsProbe
 from facts.packages import PackagesProbe
 from facts.paths import PathsProbe, PathState
-from facts.probe import Probe, compose, split
+from facts.probe import Probe, split
 from facts.services import ServicesProbe, ServiceState
 from facts.system import System, SystemProbe
 from facts.tailnet import Tailnet, TailnetProbe
@@ -116,45 +113,3 @@ def interpret(asked: Sequence[Probe], output: Sequence[str]) -> Look:
     seen: dict[str, Any] = {p.name: p.parse(sections.get(p.name, ())) for p in asked}
     paths = next(p for p in asked if isinstance(p, PathsProbe))
     return Look(**seen, asked_paths=frozenset(paths.paths))
-
-
-class Looked(FactBase[list[str]]):
-    """The raw output of a composed script, which arrives on standard input."""
-
-    def command(self) -> str:
-        """A shell that reads its script from standard input: no limit on its length."""
-        return "sh -s"
-
-    @staticmethod
-    def default() -> list[str]:
-        """Nothing, which `interpret` takes for a look that ended early."""
-        return []
-
-    def process(self, output: list[str]) -> list[str]:
-        """Keep the lines; `interpret` knows the probes they belong to."""
-        return output
-
-
-_remembered: dict[str, tuple[tuple[Probe, ...], Look]] = {}
-
-
-def look(host: Host, asked: Sequence[Probe]) -> Look:
-    """What is on the host; from memory when the same was asked and nothing has changed it since.
-
-    What is asked may change in between, since it follows from what other hosts have told; also
-    while this host is being looked at. Raises ValueError when the output is not what the probes
-    print.
-    """
-    question = tuple(asked)
-    before, seen = _remembered.get(host.name, ((), None))
-    if seen is not None and before == question:
-        return seen
-    output = host.get_fact(Looked, _stdin=compose(question))
-    seen = interpret(question, output)
-    _remembered[host.name] = (question, seen)
-    return seen
-
-
-def forget(host: Host) -> None:
-    """The host is about to change: what was seen no longer counts."""
-    _remembered.pop(host.name, None)

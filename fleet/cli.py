@@ -7,7 +7,6 @@ code; FleetError and click's errors become messages on standard error, never a t
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import io
 import os
 import sys
@@ -15,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
 from fleet.commands.session import Session
 from fleet.problems import FleetError, WrongUsageError, closest, show
 
+COMPLETING = "_FLEET_COMPLETE"  # environment: what a shell wants to know, in click's words
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 1, WrongUsageError.exit_code, 130
 
 
@@ -38,12 +39,16 @@ VERBS: Mapping[str, Verb] = {
         "Prove that clients can use workers, by compiling.",
     ),
     "check": Verb("fleet.commands.check:check", "Check that everything works, with evidence."),
+    "completion": Verb(
+        "fleet.commands.completion:completion", "Print what a shell needs to complete this command."
+    ),
     "drift": Verb("fleet.commands.drift:drift", "Say which hosts are no longer as they should be."),
     "env": Verb("fleet.commands.env:env", "Print what a shell needs to compile with the fleet."),
     "history": Verb("fleet.commands.history:history", "Show what runs have done, and whose."),
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),
     "kill": Verb("fleet.commands.kill:kill", "Revoke the sessions of agents, at once."),
     "lab": Verb("lab.cli:lab", "Start, look into and stop the lab: the fleet on one machine."),
+    "logs": Verb("fleet.commands.logs:logs", "Print the log of a service on a host."),
     "new-session": Verb("fleet.commands.new_session:new_session", "Begin a new session on agents."),
     "pin": Verb(
         "fleet.commands.pin:pin", "Pin downloads: fetch, compare, write down; or list them."
@@ -51,22 +56,52 @@ VERBS: Mapping[str, Verb] = {
     "plan": Verb("fleet.commands.plan:plan", "Show what a run would change."),
     "policy": Verb("fleet.commands.policy:policy", "Print the tailnet's policy for the fleet."),
     "render": Verb("fleet.commands.render:render", "Write the files of every host."),
+    "restart": Verb("fleet.commands.restart:restart", "Restart a service on a host."),
     "restore": Verb(
         "fleet.commands.restore:restore", "Bring a backup of the orchestrator's databases back."
     ),
     "revoke": Verb("fleet.commands.revoke:revoke", "Take an operator's access away everywhere."),
     "schema": Verb("fleet.commands.schema:schema", "Print the JSON Schema of fleet.yaml."),
+    "ssh": Verb("fleet.commands.ssh:ssh", "Log in to a host, or run a command there."),
     "status": Verb("fleet.commands.status:status", "Look at every host: what runs, what differs."),
     "task": Verb("fleet.commands.task:task", "Send tasks to agents, watch them, get their code."),
     "trust": Verb("fleet.commands.trust:trust", "Pin the SSH host keys of hosts."),
     "unlock": Verb("fleet.commands.unlock:unlock", "Take away the lock of a run that is dead."),
     "upgrade": Verb("fleet.commands.upgrade:upgrade", "Upgrade the systems of hosts, in waves."),
     "validate": Verb("fleet.commands.validate:validate", "Check fleet.yaml and the lock files."),
+    "wake": Verb("fleet.commands.wake:wake", "Wake a host that is off."),
     "why": Verb("fleet.commands.why:why", "Say where something on a host comes from."),
     "workers": Verb(
         "fleet.commands.workers:workers", "Show the compile cluster; let a worker in again."
     ),
 }
+
+# What verbs are for: the sections of the list of commands. One that is in none comes last.
+PURPOSES: Mapping[str, tuple[str, ...]] = {
+    "Look": ("hosts", "status", "check", "drift", "history", "why", "logs", "ssh", "render"),
+    "Change the fleet": (
+        "plan",
+        "apply",
+        "unlock",
+        "upgrade",
+        "restart",
+        "wake",
+        "pin",
+        "revoke",
+        "restore",
+    ),
+    "Agents": ("agents", "task", "budget", "new-session", "kill"),
+    "Compile": ("workers", "compile-check", "env"),
+    "Set up": ("validate", "trust", "policy", "schema", "completion", "lab"),
+}
+
+
+def _sections() -> dict[str, list[str]]:
+    """Section → its verbs, of those that there are."""
+    found = {title: [one for one in names if one in VERBS] for title, names in PURPOSES.items()}
+    listed = {name for names in found.values() for name in names}
+    found["More"] = sorted(set(VERBS) - listed)
+    return {title: names for title, names in found.items() if names}
 
 
 class Verbs(click.Group):
@@ -92,6 +127,15 @@ class Verbs(click.Group):
             raise TypeError(f"{VERBS[cmd_name].where} is no command")
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a verb from the table, or an option of all verbs."""
+        verbs = [
+            CompletionItem(name, help=VERBS[name].help)
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -103,16 +147,23 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands from the table."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, VERBS[name].help) for name in self.list_commands(ctx)])
+        """Write the list of commands from the table, by what they are for."""
+        for title, names in _sections().items():
+            with formatter.section(title):
+                formatter.write_dl([(name, VERBS[name].help) for name in names])
 
 
-def _version() -> str:
+def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked or ctx.resilient_parsing:
+        return
+    import importlib.metadata as packages  # takes longer than to complete a word
+
     try:
-        return importlib.metadata.version("agentfleet")
-    except importlib.metadata.PackageNotFoundError:
-        return "(a checkout that is not installed)"
+        version = packages.version("agentfleet")
+    except packages.PackageNotFoundError:
+        version = "(a checkout that is not installed)"
+    click.echo(f"fleet {version}")
+    ctx.exit()
 
 
 @click.group(
@@ -123,10 +174,19 @@ def _version() -> str:
     "130 interrupted.",
 )
 @click.option("--lab", is_flag=True, help="Work on the lab instead of the real fleet.")
-@click.version_option(_version(), message="fleet %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def fleet(ctx: click.Context, lab: bool) -> None:
     """One file, fleet.yaml, describes the fleet; this command checks, shows and changes it.
+
+    `fleet VERB --help` has examples of each; docs/commands.md has all of it on one page.
 
     FLEET_FILE names another file than the fleet.yaml of this checkout; FLEET_TARGET=lab is the
     same as --lab.
@@ -139,6 +199,8 @@ def main(args: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no "…" still gets a text
             stream.reconfigure(errors="backslashreplace")
+    if COMPLETING in os.environ:  # whatever is wrong, the line that is being typed stays as it is
+        _silence(sys.stderr)
     try:
         code = _run(args)
         if sys.stdout is not None:

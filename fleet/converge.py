@@ -16,7 +16,8 @@ from pyinfra import host, logger, state
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
 
-from facts.look import Look, look
+from facts.look import Look
+from facts.looking import look
 from fleet import learned, orchestrator, secrets
 from fleet.cache import obtain
 from fleet.history import remember

@@ -174,8 +174,13 @@ def _plist(view: HostView, service: Service) -> File:
     return File(path, content.encode(), template, check="plutil -lint -s {path}")
 
 
+def log_file(view: HostView, name: str) -> str:
+    """Where the daemon of that name logs on a Mac; what was rotated away is beside it, `.0.gz`."""
+    return f"{view.settings.log_dir}/{name}.log"
+
+
 def _log(view: HostView, service: Service) -> str:
-    return f"{view.settings.log_dir}/{service.name}.log"
+    return log_file(view, service.name)
 
 
 def _rotation(view: HostView, service: Service) -> File:

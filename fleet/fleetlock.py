@@ -17,8 +17,8 @@ from fleet.run import Run
 from fleet.ssh import Answer, as_root, route
 from fleet.target import Target
 from fleet.workstation import state_dir
-from operations.change import wrap
 from operations.locks import FLEET_LOCK, LOCKED, hold, take_away
+from operations.plans import wrap
 
 TIMEOUT_S = 20.0
 WAIT_S = 5.0  # between two attempts

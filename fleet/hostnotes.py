@@ -13,8 +13,8 @@ from fleet.problems import FleetError, printable
 from fleet.ssh import Answer, as_root, route
 from fleet.status import AT_ONCE
 from fleet.target import Target
-from operations.change import wrap
 from operations.locks import FLEET_LOCK, LOCK, history_path, take_away, who_holds
+from operations.plans import wrap
 
 TIMEOUT_S = 20.0
 

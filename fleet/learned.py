@@ -10,12 +10,14 @@ from pathlib import Path
 
 from facts.look import Look
 from facts.tailnet import Tailnet
+from fleet.cards import MAC_ADDRESS
 from fleet.environments import Environment, read_environments
 from fleet.lock import LockedHost, LockedTailnet, read_fleet_lock, write_fleet_lock
 from fleet.model import Host
 from fleet.problems import FleetError
 from fleet.resources import Reading
 from fleet.target import Target, load_target
+from fleet.words import mac_address
 
 # Names of the readings that it comes from.
 HOST_KEY, DISPATCH_KEY = "host key", "dispatch key"
@@ -35,6 +37,7 @@ class Learned:
     dispatch_key: str | None = None
     compiler: str | None = None
     environments: tuple[Environment, ...] = ()
+    mac_address: str | None = None
 
 
 def public_key(name: str, path: str) -> Reading:
@@ -53,6 +56,7 @@ def known(host: Host) -> Learned:
         host.dispatch_key,
         host.compiler,
         host.environments,
+        host.mac_address,
     )
 
 
@@ -70,6 +74,7 @@ def hear(host: Host, look: Look, *, repin: bool = False) -> tuple[Learned, Learn
         # One that is gone is gone: nobody may be sent jobs for it.
         compiler=look.values.get(COMPILER, before.compiler or "") or None,
         environments=_environments(look, before),
+        mac_address=_card(look) or before.mac_address,
     )
     place = look.tailnet
     if not place.running:
@@ -81,6 +86,14 @@ def hear(host: Host, look: Look, *, repin: bool = False) -> tuple[Learned, Learn
 def _keys(look: Look, reading: str) -> tuple[str, ...]:
     key = look.values.get(reading, "")
     return (key,) if key else ()
+
+
+def _card(look: Look) -> str | None:
+    """What a host says of its card counts where it can be one."""
+    try:
+        return mac_address(look.values.get(MAC_ADDRESS, ""))
+    except ValueError:
+        return None
 
 
 def _environments(look: Look, before: Learned) -> tuple[Environment, ...]:
@@ -114,6 +127,7 @@ def _locked(name: str, now: Learned) -> LockedHost:
             dispatch_key=now.dispatch_key,
             compiler=now.compiler,
             environments=now.environments or None,
+            mac_address=now.mac_address,
         )
     except ValueError:
         said = (now.ipv4, now.ipv6, now.name, *now.host_keys, now.dispatch_key, now.compiler)

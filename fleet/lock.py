@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from fleet.environments import Compiler, Environment, Sha256
 from fleet.parse import parse, wrong
 from fleet.problems import FleetError, Problem, show, suggest
-from fleet.words import is_public_key, tailnet_address
+from fleet.words import MacAddress, is_public_key, tailnet_address
 from fleet.yamlfile import read_document
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,8 +31,8 @@ MAX_ARTIFACT = 64 * 2**30  # bytes
 
 _FLEET_HEADER = """\
 # What only the world can tell about the hosts of fleet.yaml: their tailnet addresses, their SSH
-# host keys, the compiler they have and what was packed of it. Written by runs, reviewed in git: a
-# key that changes without a reason is an alarm.
+# host keys and network cards, the compiler they have and what was packed of it.
+# Written by runs, reviewed in git: a key that changes without a reason is an alarm.
 # Do not edit; to make a run learn a host anew, delete its entry.
 """
 _ARTIFACTS_HEADER = """\
@@ -90,6 +90,7 @@ class LockedHost(_Fixed):
     dispatch_key: HostKey | None = None  # the orchestrator's account that talks to agents
     compiler: Compiler | None = None  # the clang that the fleet's jobs use
     environments: tuple[Environment, ...] | None = None  # packed there, newest first
+    mac_address: MacAddress | None = None  # of the network card on the LAN
 
 
 class FleetLock(_Fixed):
@@ -125,6 +126,10 @@ class FleetLock(_Fixed):
     def environments(self, name: str) -> tuple[Environment, ...]:
         """Return the compile environments that the host has packed, newest first."""
         return (self.hosts[name].environments or ()) if name in self.hosts else ()
+
+    def mac_address(self, name: str) -> str | None:
+        """Return the address of the host's network card; None when none was learned."""
+        return self.hosts[name].mac_address if name in self.hosts else None
 
     def strays(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the hosts of the lock that are not among `names`, sorted."""

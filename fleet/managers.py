@@ -1,7 +1,7 @@
 """Shell functions that start and stop daemons and believe nothing: the same on both managers.
 
-`bring start|restart NAME` comes back when NAME stays up, `rest NAME` when it is gone for good.
-Both call `fail WORDS` otherwise.
+`bring start|restart NAME` comes back when NAME stays up, `settle NAME` when it is still the same
+process two seconds later, `rest NAME` when it is gone for good. All call `fail WORDS` otherwise.
 """
 
 from __future__ import annotations
@@ -19,8 +19,17 @@ bring() { # start|restart UNIT
         sleep 0.7
         if systemctl -q is-active "$2" && [ "$(main_pid "$2")" = "$before" ]; then return 0; fi
     done
-    journalctl -u "$2" -n 15 --no-pager -o cat >&2 || true
-    fail "$2 does not stay up; its last words are above"
+    last_words "$2"
+}
+last_words() { # UNIT
+    journalctl -u "$1" -n 15 --no-pager -o cat >&2 || true
+    fail "$1 does not stay up; its last words are above"
+}
+settle() { # UNIT
+    before=$(main_pid "$1")
+    sleep 2
+    if systemctl -q is-active "$1" && [ "$(main_pid "$1")" = "$before" ]; then return 0; fi
+    last_words "$1"
 }
 rest() { systemctl -q disable --now "$1"; } # UNIT"""
 # bootout returns before the job is gone, and a bootstrap meanwhile fails with error 5.
@@ -50,10 +59,19 @@ bring() { # start|restart LABEL
         sleep 0.7
         if [ -n "$before" ] && [ "$(job_pid "$2")" = "$before" ]; then return 0; fi
     done
-    job "$2" | grep -E '^.(state|runs|last exit code) = ' >&2 || true
-    log=$(job "$2" | awk '$1 == "stderr" && $2 == "path" { print $4; exit }')
+    last_words "$2"
+}
+last_words() { # LABEL
+    job "$1" | grep -E '^.(state|runs|last exit code) = ' >&2 || true
+    log=$(job "$1" | awk '$1 == "stderr" && $2 == "path" { print $4; exit }')
     [ -z "$log" ] || tail -n 15 "$log" >&2 || true
-    fail "$2 does not stay up; its last words are above"
+    fail "$1 does not stay up; its last words are above"
+}
+settle() { # LABEL
+    before=$(job_pid "$1")
+    sleep 2
+    if [ -n "$before" ] && [ "$(job_pid "$1")" = "$before" ]; then return 0; fi
+    last_words "$1"
 }
 rest() { # LABEL
     launchctl disable "system/$1"

@@ -50,6 +50,7 @@ class Addresses(_Fixed):
     tailnet: str | None = None
     tailnet6: str | None = None  # learned only
     tailnet_name: str | None = None  # its full name there; learned only
+    mac: str | None = None  # of the network card that wakes it, where the file says it
 
 
 class Ssh(_Fixed):
@@ -90,6 +91,7 @@ class Host(_Fixed):
         None  # its clang for the fleet's jobs, see fleet/environments.py; learned only
     )
     environments: tuple[Environment, ...] = ()  # packed there, newest first; learned only
+    mac_address: str | None = None  # of the network card on the LAN; learned only
     hardware: str = ""  # for people only
 
     @property
@@ -111,6 +113,11 @@ class Host(_Fixed):
     def platform(self) -> str:
         """What programs are pinned by: linux-x86_64, linux-aarch64 or darwin-x86_64."""
         return f"{'darwin' if self.is_mac else 'linux'}-{self.arch.value}"
+
+    @property
+    def card(self) -> str | None:
+        """The address of the network card that a packet can wake the host by."""
+        return self.addresses.mac or self.mac_address
 
     @property
     def is_agent(self) -> bool:
@@ -291,6 +298,7 @@ def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Ho
             tailnet=host.addresses.tailnet or learned.tailnet_ipv4(name),
             tailnet6=learned.tailnet_ipv6(name),
             tailnet_name=learned.tailnet_name(name),
+            mac=host.addresses.mac,
         ),
         ssh=Ssh(
             user=_sure(host.ssh.user or file.ssh.user),
@@ -308,6 +316,7 @@ def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Ho
         dispatch_key=learned.dispatch_key(name),
         compiler=learned.compiler(name),
         environments=learned.environments(name),
+        mac_address=learned.mac_address(name),
         hardware=host.hardware,
     )
 

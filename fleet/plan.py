@@ -14,8 +14,8 @@ from fleet.resources import Resources
 from fleet.secrets import resolve
 from fleet.target import Target
 from fleet.view import HostView
-from operations.change import HostContext
 from operations.manifest import names
+from operations.plans import HostContext
 
 ONLY = "FLEET_ONLY"  # environment: the capabilities that a run shall touch, commas between them
 

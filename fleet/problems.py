@@ -74,6 +74,12 @@ class WrongUsageError(FleetError):
     exit_code = 64  # EX_USAGE of sysexits.h
 
 
+class OffError(FleetError):
+    """A host is off that may be."""
+
+    exit_code = 3
+
+
 class FetchError(OSError):
     """A source of a download that does not give what it should, and what to do about it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from queue import Empty, Queue
@@ -40,11 +41,20 @@ def address(host: Host, target: Target) -> str:
     return _answering(candidates(host, target), host.ssh.port)
 
 
+def answers(host: Host, target: Target) -> bool:
+    """Whether an SSH server answers now, at any of its addresses; not remembered."""
+    race = _Race(host.ssh.port, greets)
+    for place in candidates(host, target):
+        race.enter(place)
+    race.watch(time.monotonic() + LIMIT_S)
+    return race.answers()
+
+
 @cache
 def _answering(places: tuple[str, ...], port: int) -> str:
     if len(places) == 1:
         return places[0]
-    race = _Race(port)
+    race = _Race(port, knock)
     deadline = time.monotonic() + LIMIT_S
     for place in places:
         race.enter(place)
@@ -58,9 +68,9 @@ def _answering(places: tuple[str, ...], port: int) -> str:
 class _Race:
     """Connections to several addresses at the same time."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, asks: Callable[[str, int], bool]) -> None:
         self.verdicts: dict[str, bool] = {}
-        self._port = port
+        self._port, self._asks = port, asks
         self._running = 0
         self._arrivals: Queue[tuple[str, bool]] = Queue()
 
@@ -85,7 +95,7 @@ class _Race:
             self.verdicts[place] = answers
 
     def _try(self, place: str) -> None:
-        self._arrivals.put((place, knock(place, self._port)))
+        self._arrivals.put((place, self._asks(place, self._port)))
 
 
 def knock(place: str, port: int) -> bool:
@@ -95,3 +105,12 @@ def knock(place: str, port: int) -> bool:
     except (OSError, UnicodeError):  # UnicodeError: a name that no name server can be asked for
         return False
     return True
+
+
+def greets(place: str, port: int) -> bool:
+    """Whether an SSH server says its first word there; what stands in between may take a knock."""
+    try:
+        with socket.create_connection((place, port), timeout=LIMIT_S) as connection:
+            return connection.recv(4) == b"SSH-"
+    except (OSError, UnicodeError):
+        return False

@@ -23,6 +23,7 @@ from fleet.words import (
     Label,
     LanAddress,
     Login,
+    MacAddress,
     Port,
     References,
     SshKey,
@@ -69,6 +70,11 @@ class AddressesEntry(_Entry):
         default=None,
         description="IPv4 address in 100.64.0.0/10; what `tailscale ip -4` prints; may "
         "stand in fleet.lock.yaml instead",
+    )
+    mac: MacAddress | None = Field(
+        default=None,
+        description="the network card that `fleet wake` sends its packet to; default: the one "
+        "that a run has seen the LAN address at; for Windows what `ipconfig /all` says",
     )
 
 

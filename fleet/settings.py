@@ -32,6 +32,7 @@ class Settings(BaseModel):
     time_servers: tuple[str, ...]
     journal_max: str
     sets_hostname: bool
+    sees_network_card: bool
 
     tailnet_tag: Annotated[str, Field(pattern=r"^(tag:[a-z][a-z0-9-]*)?$")]
     tailscale_runs: bool

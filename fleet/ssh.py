@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fleet.hostkeys import known_hosts, not_pinned, not_the_same
-from fleet.model import Host
-from fleet.problems import FetchError
+from fleet.model import Host, Power
+from fleet.problems import FetchError, FleetError, OffError
 from fleet.reach import address
 from fleet.target import Target
 
@@ -28,6 +29,7 @@ _SILENCE = re.compile(
 _UNKNOWN = re.compile(r"No \S+ host key is known for")
 _CHANGED = re.compile(r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed")
 _ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
+LONGEST_PIECE = 1 << 16  # bytes of a line that are handed on at once
 UNREACHABLE = 255  # ssh's own exit code; what runs on the host may have any other
 
 
@@ -46,10 +48,13 @@ class Route:
     known_hosts: Path | None
     name: str = ""
 
-    def command(self, *more: str) -> list[str]:
-        """The argument vector of an ssh that never asks; `more` options, the host is last."""
+    def command(self, *more: str, asks: bool = False) -> list[str]:
+        """The argument vector of ssh; `more` options, the host is last.
+
+        It asks nobody, unless it `asks` somebody at a terminal for a key's passphrase.
+        """
         # Never through somebody's shared connection: that may be older than what it shall prove.
-        options = ["BatchMode=yes", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
+        options = [f"BatchMode={'no' if asks else 'yes'}", f"ConnectTimeout={CONNECT_TIMEOUT_S}"]
         options += ["ControlMaster=no", "ControlPath=none", "StrictHostKeyChecking=yes"]
         if self.known_hosts:
             options += [f"UserKnownHostsFile={self.known_hosts}", "GlobalKnownHostsFile=/dev/null"]
@@ -185,6 +190,69 @@ def converse(
     if code == -signal.SIGKILL:
         return Answer(UNREACHABLE, "", f"no answer within {timeout_s:g} s")
     return Answer(code, "", _in_our_words(way, said) if code == UNREACHABLE else said)
+
+
+def stream(way: Route, script: str, heard: Callable[[bytes], None]) -> Answer:
+    """Run a shell script on the host as root, for as long as it takes.
+
+    `heard` gets each line as it comes, long ones in pieces; nothing is kept. Standard input stays
+    open after the script, so that it can notice when nobody listens any more (see `attended`).
+    Whatever `heard` raises ends the connection.
+    """
+    with tempfile.TemporaryFile() as errors:
+        run = subprocess.Popen(
+            [*way.command(*_ALIVE), "sudo -n -H sh -s"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+        if run.stdin is None or run.stdout is None:
+            raise AssertionError("both are pipes")
+        try:
+            with suppress(BrokenPipeError):  # ssh says why it took no script
+                run.stdin.write(script.encode())
+                run.stdin.flush()
+            for piece in iter(partial(run.stdout.readline, LONGEST_PIECE), b""):
+                heard(piece)
+            code = run.wait()
+        finally:
+            run.kill()
+            run.wait()
+            run.stdout.close()
+            with suppress(BrokenPipeError):
+                run.stdin.close()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip()
+    return Answer(code, "", _in_our_words(way, said) if code == UNREACHABLE else said)
+
+
+def attended(function: str) -> str:
+    """The end of a script for `stream`: call a shell function until nobody listens any more.
+
+    The script's own exit code is the function's.
+    """
+    return f"""attend() {{
+    exec 3<&0
+    {function} </dev/null 3<&- &
+    works=$!
+    {{ cat <&3; kill "$works"; }} >/dev/null 2>&1 &
+    listens=$!
+    wait "$works"
+    code=$?
+    kill "$listens" 2>/dev/null
+    exit "$code"
+}}
+attend
+"""
+
+
+def unreached(host: Host, answer: Answer) -> FleetError:
+    """The error of a host that took no command; another one when it is off and may be."""
+    if answer.nobody_there and host.power is not Power.ALWAYS_ON:
+        fix = f"it {host.power}; wake it with `fleet wake {host.name}`, or try again later"
+        return OffError.of(host.name, f"is off: {answer.stderr}", fix)
+    fix = "see that it is up, and what `fleet status` says of it"
+    return FleetError.of(host.name, f"cannot be reached: {answer.stderr}", fix)
 
 
 def _listen(run: subprocess.Popen[str], script: str, heard: Callable[[str], None]) -> list[str]:

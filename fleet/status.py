@@ -16,7 +16,7 @@ from fleet.plan import capability, context_of, unavailable, view_of, wanted
 from fleet.problems import FleetError
 from fleet.ssh import as_root, route
 from fleet.target import Target
-from operations.change import RefusedError
+from operations.plans import RefusedError
 
 TIMEOUT_S = 60.0  # a look at a Raspberry Pi under load takes seconds
 AT_ONCE = 32

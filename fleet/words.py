@@ -185,6 +185,17 @@ def lan_address(text: str) -> str:
     return text
 
 
+def mac_address(text: str) -> str:
+    """Return the address of one network card, in lower case with colons; else raise."""
+    plain = text.casefold().replace("-", ":")
+    if not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", plain):
+        fix = "write six pairs of hexadecimal digits, such as a8:5e:45:00:00:01"
+        raise wrong(f"{show(text)} is not the address of a network card", fix)
+    if int(plain[:2], 16) & 1 or set(plain) == {"0", ":"}:  # the first bit says: several cards
+        raise wrong(f"{show(text)} is no single card's address", "write the one of its own card")
+    return plain
+
+
 def _matching(pattern: str) -> Any:  # noqa: ANN401 - pydantic's own type
     """Tell editors the pattern; our validators say more than "does not match"."""
     return Field(json_schema_extra={"pattern": f"^{pattern}$"})
@@ -206,5 +217,6 @@ UserName = Annotated[str, AfterValidator(_user), _matching(USER_NAME)]
 KeyPath = Annotated[str, AfterValidator(_key_path)]
 ApiAddress = Annotated[str, AfterValidator(_https)]
 LanAddress = Annotated[str, AfterValidator(lan_address)]
+MacAddress = Annotated[str, AfterValidator(mac_address)]
 TailnetAddress = Annotated[str, AfterValidator(tailnet_address)]
 References = Annotated[dict[str, Reference], BeforeValidator(_unseen_names)]

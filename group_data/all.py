@@ -43,6 +43,7 @@ base_packages = ("git", "ripgrep", "ccache", "curl", "jq")
 time_servers = ()  # none: those of the distribution
 journal_max = "200M"
 sets_hostname = True
+sees_network_card = True  # the address that `fleet wake` needs
 
 # tailscale
 tailnet_tag = (

@@ -2,5 +2,6 @@
 
 reserved_cores = 2  # Windows and the person in front of it keep these
 sets_hostname = False  # WSL takes its name from Windows at every start
+sees_network_card = False  # WSL has a made-up one; the real one is Windows'
 tailscale_runs = False  # two identities of one machine would fight over its traffic
 tailscale_programs = ("/mnt/c/Program Files/Tailscale/tailscale.exe",)

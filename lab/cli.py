@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from fleet.commands.session import examples
 from lab import preflight, remote
 from lab.api import DEFAULT_TAG, Lab
 from lab.errors import LabError, UsageError
@@ -34,7 +35,16 @@ class LabGroup(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(cls=LabGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LabGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "fleet lab up                         all nine; or: fleet lab up rpi1 imac",
+        "fleet lab ssh rpi1",
+        "fleet lab poweroff rpi2              pull its plug",
+        "fleet lab down",
+    ),
+)
 @click.option("--name", metavar="LAB", help="Which lab. Default: $FLEET_LAB, else demo.")
 @click.pass_context
 def lab(ctx: click.Context, name: str | None) -> None:

@@ -13,7 +13,8 @@ from pyinfra import host, logger, state
 from pyinfra.api import Host, State, operation
 from pyinfra.api.command import FunctionCommand
 
-from facts.look import Look, forget, look
+from facts.look import Look
+from facts.looking import forget, look
 from fleet.resources import Resources
 from fleet.ssh import Route, as_root
 from operations.change import (

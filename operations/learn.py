@@ -10,7 +10,8 @@ from pyinfra import host, logger
 from pyinfra.api import Host, State, operation
 from pyinfra.api.command import FunctionCommand
 
-from facts.look import Look, look
+from facts.look import Look
+from facts.looking import look
 from fleet.learned import Learned
 from operations.change import Change, Commands, Order, announce, failure, reason
 
@@ -24,6 +25,7 @@ _WORDS = {
     "dispatch_key": "it talks to agents with the SSH key {}",
     "compiler": "its clang for the fleet is {}",
     "environments": "it has packed {}",
+    "mac_address": "its network card is {}",
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from facts.look import Look
 from facts.manifests import Entry, Manifest
 from fleet.resources import File, Resources
-from operations.change import HostContext
+from operations.plans import HostContext
 from operations.shell import flat, quote
 
 

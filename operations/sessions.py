@@ -8,7 +8,8 @@ from pyinfra import host, logger
 from pyinfra.api import Host, State, operation
 from pyinfra.api.command import FunctionCommand
 
-from facts.look import Look, forget, look
+from facts.look import Look
+from facts.looking import forget, look
 from fleet.resources import Resources
 from operations.change import Change, Commands, Order, announce, failure, reason
 from operations.records import note

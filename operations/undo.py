@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from facts.look import guard_mark
 from fleet.resources import Guard
-from operations.change import HostContext
 from operations.manifest import manifest_path
+from operations.plans import HostContext
 from operations.shell import quote
 
 SYSTEMD = "/etc/systemd/system"

@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from fleet import orchestrator
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.commands.taskview import dollars, moment, plain
 
 CHANGES = 2  # exit code: somebody is wanted
@@ -16,7 +16,12 @@ WANTED = {"unreachable", "logged-out", "stuck", "over-budget"}
 STYLES = {"idle": "green", "working": "cyan", "asleep": "dim", "off": "dim"}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet agents",
+        "fleet agents --json | jq -r '.agents[] | select(.condition == \"stuck\").host.name'",
+    )
+)
 @json_option
 @pass_session
 def agents(session: Session, as_json: bool) -> int:

@@ -12,7 +12,7 @@ import click
 from fleet.apply import Applied, Applier
 from fleet.commands.planview import show_plan, show_results
 from fleet.commands.running import limit_option, note_run, plan_as_dict, plan_of, runner_for
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.commands.watching import Watcher
 from fleet.exits import Exit
 from fleet.fleetlock import FleetLock
@@ -24,7 +24,13 @@ from fleet.target import Target
 from fleet.yamlfile import display
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet apply",
+        "fleet apply --limit pi --yes",
+        "fleet apply --pending                 hosts that were off last time",
+    )
+)
 @click.argument("file", metavar="[PLAN]", required=False, type=click.Path(path_type=Path))
 @limit_option
 @click.option("--pending", is_flag=True, help="Only hosts that the last run did not get to.")
@@ -46,11 +52,6 @@ def apply(
     """Bring the hosts to what fleet.yaml says: show what would change, ask, and change it. With a
     PLAN that `fleet plan --save` wrote: exactly that, or nothing when fleet.yaml or a host has
     changed since.
-
-    \b
-    fleet apply                   all hosts
-    fleet apply --limit pi --yes  one role, without asking
-    fleet apply --pending         hosts that were off last time
 
     The orchestrator comes first, then the first host of each role, then the rest. After each wave
     its hosts are looked at again; where one is not well, nothing further is touched. A host that is

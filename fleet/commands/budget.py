@@ -8,12 +8,16 @@ import click
 from rich.table import Table
 
 from fleet import orchestrator
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 
 CHANGES = 2  # exit code: somebody is warned or stopped
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet budget",
+    )
+)
 @click.option("--days", default=1, show_default=True, help="Days to show, today included.")
 @json_option
 @pass_session

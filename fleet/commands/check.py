@@ -10,7 +10,7 @@ from rich.table import Table
 
 from fleet.check import check as ask_all
 from fleet.check import only
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.commands.watching import Watcher
 from fleet.exits import Exit, worst
 from fleet.problems import printable
@@ -26,7 +26,14 @@ _STYLES = {
 _EXITS = {Verdict.FAILED: Exit.ERROR, Verdict.PENDING: Exit.OFF}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet check",
+        "fleet check --only rpi1 --all    one host, item by item",
+        "fleet check --only agent         one item of all hosts",
+        "fleet check --deep",
+    )
+)
 @click.option(
     "--only", "wanted", multiple=True, metavar="ITEM", help="Only this item or host; repeatable."
 )
@@ -40,12 +47,6 @@ def check(
     """Check the fleet: services, disks, clocks, versions, the tailnet both ways, every agent's
     /status, the compile cluster against fleet.yaml, the page and its agents, budgets, strangers.
     Each fault comes with its evidence and the next command to type.
-
-    \b
-    fleet check                     everything; what is well is counted
-    fleet check --only rpi1 --all   one host, item by item
-    fleet check --only agent        one item of all hosts
-    fleet check --deep              read the pinned programs and files whole as well
 
     A host that is off and may be is pending. Changes nothing.
 

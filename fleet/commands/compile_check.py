@@ -9,7 +9,8 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet import complete
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.commands.workers import look, reason
 from fleet.compilecheck import Cell, Check, Cluster, Found, Memory, State
 from fleet.compileplan import clients
@@ -26,9 +27,21 @@ _STYLE = {
 }
 
 
-@click.command("compile-check")
+@click.command(
+    "compile-check",
+    epilog=examples(
+        "fleet compile-check                  everything",
+        "fleet compile-check --host berry     from one client",
+        "fleet compile-check --pairs changed  what is not as it was when it was last green",
+    ),
+)
 @click.option(
-    "--host", "hosts", metavar="HOST", multiple=True, help="Only this client; repeatable."
+    "--host",
+    "hosts",
+    metavar="HOST",
+    multiple=True,
+    shell_complete=complete.hosts,
+    help="Only this client; repeatable.",
 )
 @click.option(
     "--pairs",
@@ -46,11 +59,6 @@ def compile_check(session: Session, hosts: tuple[str, ...], which: str, as_json:
     architecture, forced to one worker after the other. Green is what icecc's log says was compiled
     there, for the client's architecture, into the very bytes that come out at home, where they are
     linked, run, and print what they should. What icecc silently compiled at home has failed.
-
-    \b
-    fleet compile-check                  everything
-    fleet compile-check --host berry     from one client
-    fleet compile-check --pairs changed  what is not as it was when it was last green
 
     It runs as the login user and leaves nothing on the hosts. A Mac without the fleet's clang
     compiles at home: that is said and is no hole. Whatever else a client cannot do is one.

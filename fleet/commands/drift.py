@@ -6,12 +6,12 @@ import click
 
 from fleet.commands.planview import show_plan
 from fleet.commands.running import limit_option, plan_as_dict, plan_of, runner_for
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.commands.watching import Watcher
 from fleet.planned import Standing
 
 
-@click.command()
+@click.command(epilog=examples("fleet drift", "fleet drift || mail -s 'the fleet has drifted' me"))
 @limit_option
 @click.option("--diff", is_flag=True, help="Print the lines that differ, too.")
 @json_option
@@ -19,9 +19,6 @@ from fleet.planned import Standing
 def drift(session: Session, limits: tuple[str, ...], diff: bool, as_json: bool) -> int:
     """Say what on the hosts is no longer as fleet.yaml says: files, packages, accounts, and what
     runs (a service that was stopped is drift). Says nothing where nothing is; changes nothing.
-
-    \b
-    fleet drift || mail -s "the fleet has drifted" me
 
     It is the plan of `fleet apply`, by the same code, so a run would mend just that.
 

@@ -7,15 +7,22 @@ from dataclasses import asdict
 
 import click
 
-from fleet.commands.session import Session, json_option, pass_session, print_json
+from fleet import complete
+from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.exports import exports
 from fleet.problems import FleetError, WrongUsageError, show
 
 _TRIPLE = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_.]+){1,3}")
 
 
-@click.command()
-@click.argument("host", metavar="HOST")
+@click.command(
+    epilog=examples(
+        'eval "$(fleet env berry)"; make -j20',
+        "fleet env berry --target aarch64-linux-gnu",
+        "fleet env berry --trusted-only --json",
+    )
+)
+@click.argument("host", metavar="HOST", shell_complete=complete.hosts)
 @click.option("--target", "triple", metavar="TRIPLE", help="Compile for another machine.")
 @click.option(
     "--trusted-only",
@@ -33,11 +40,6 @@ def env(session: Session, host: str, triple: str | None, trusted_only: bool, as_
 
     --trusted-only keeps jobs from each platform that has a worker whose agent has full sudo there:
     icecream chooses among all workers of a platform. Where none is left, all is compiled at home.
-
-    \b
-    eval "$(fleet env berry)"; make -j20
-    fleet env berry --target aarch64-linux-gnu
-    fleet env berry --trusted-only --json
     """
     fleet = session.target().fleet
     if fleet.toolchain is None:

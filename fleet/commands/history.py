@@ -8,7 +8,8 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet import complete
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.history import Line, path_of, runs
 from fleet.hostnotes import history_of
 from fleet.problems import FleetError, printable, show
@@ -16,20 +17,26 @@ from fleet.problems import FleetError, printable, show
 SHOWN = 20  # runs
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet history",
+        "fleet history --host rpi1             what was done there, from wherever",
+        "fleet history 20260131T2010           one run, change by change",
+    )
+)
 @click.argument("run", metavar="[RUN]", required=False)
-@click.option("--host", metavar="HOST", help="As the host itself tells it: everybody's runs there.")
+@click.option(
+    "--host",
+    metavar="HOST",
+    shell_complete=complete.hosts,
+    help="As the host itself tells it: everybody's runs there.",
+)
 @click.option("-n", "count", default=SHOWN, show_default=True, help="How many runs, the latest.")
 @json_option
 @pass_session
 def history(session: Session, run: str | None, host: str | None, count: int, as_json: bool) -> int:
     """Show the runs of this workstation, or everybody's runs on a host, the latest last. With the
     beginning of a RUN's name: all that it changed.
-
-    \b
-    fleet history                  this workstation's runs
-    fleet history --host rpi1      what was done to rpi1, from wherever
-    fleet history 20260131T2010    one run, change by change
 
     Exit code: 0, or 1 when there is no such run or the host cannot be asked.
     """

@@ -6,7 +6,7 @@ import click
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.model import Fleet, Host, Power
 
 UNBOUNDED = 10_000  # columns; to measure what a table would like
@@ -15,7 +15,12 @@ _LEAST_WANTED = ("SSH", "OS/ARCH", "POWER")  # what a narrow terminal goes witho
 _POWER_STYLE = {Power.ALWAYS_ON: "green", Power.SLEEPS: "yellow", Power.ROAMS: "cyan"}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet hosts",
+        "fleet hosts --json | jq -r '.hosts[].name'",
+    )
+)
 @json_option
 @pass_session
 def hosts(session: Session, as_json: bool) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from fleet import orchestrator
+from fleet import complete, orchestrator
 from fleet.commands.session import (
     Session,
     console,
+    examples,
     json_option,
     names_or_all,
     pass_session,
@@ -15,8 +16,13 @@ from fleet.commands.session import (
 )
 
 
-@click.command()
-@click.argument("hosts", nargs=-1, metavar="[HOST]...")
+@click.command(
+    epilog=examples(
+        "fleet kill rpi1",
+        "fleet kill --all",
+    )
+)
+@click.argument("hosts", nargs=-1, metavar="[HOST]...", shell_complete=complete.hosts)
 @click.option("--all", "everywhere", is_flag=True, help="Every agent of the fleet.")
 @json_option
 @pass_session

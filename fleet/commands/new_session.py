@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from fleet import orchestrator
+from fleet import complete, orchestrator
 from fleet.commands.session import (
     Session,
     console,
+    examples,
     json_option,
     names_or_all,
     pass_session,
@@ -18,8 +19,14 @@ from fleet.progress import waiting
 ERROR = 1
 
 
-@click.command("new-session")
-@click.argument("hosts", nargs=-1, metavar="[HOST]...")
+@click.command(
+    "new-session",
+    epilog=examples(
+        "fleet new-session rpi1",
+        "fleet new-session --all",
+    ),
+)
+@click.argument("hosts", nargs=-1, metavar="[HOST]...", shell_complete=complete.hosts)
 @click.option("--all", "everywhere", is_flag=True, help="Every agent of the fleet.")
 @json_option
 @pass_session

@@ -10,8 +10,8 @@ import click
 from pydantic import TypeAdapter, ValidationError
 from rich.table import Table
 
-from fleet import catalog
-from fleet.commands.session import console, json_option, print_json
+from fleet import catalog, complete
+from fleet.commands.session import console, examples, json_option, print_json
 from fleet.digest import Digest, from_prefixed
 from fleet.lock import (
     ANY,
@@ -34,8 +34,13 @@ _WHERE = "https://… with {version} in it, apt:PACKAGE or npm:PACKAGE"
 _WORD: TypeAdapter[str] = TypeAdapter(Word)
 
 
-@click.command()
-@click.argument("name", required=False)
+@click.command(
+    epilog=examples(
+        "fleet pin claude-code 2.1.330            from where it is published",
+        "fleet pin --list",
+    )
+)
+@click.argument("name", required=False, shell_complete=complete.downloads)
 @click.argument("version", required=False)
 @click.option(
     "--source",

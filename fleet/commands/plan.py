@@ -8,12 +8,18 @@ import click
 
 from fleet.commands.planview import show_plan
 from fleet.commands.running import limit_option, plan_as_dict, plan_of, runner_for
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.commands.watching import Watcher
 from fleet.planned import save
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet plan",
+        "fleet plan --limit pi",
+        "fleet plan --save tonight.plan && fleet apply tonight.plan",
+    )
+)
 @limit_option
 @click.option(
     "--save",
@@ -29,11 +35,6 @@ def plan(
 ) -> int:
     """Look at every host and print what `fleet apply` would change there: each file with its diff,
     packages, services, restarts that follow or have to wait. Changes nothing.
-
-    \b
-    fleet plan                       all hosts
-    fleet plan --limit pi            one role
-    fleet plan --save tonight.plan   for `fleet apply tonight.plan`
 
     Secrets are masked. A host that is off and may be is pending; one that should be on is an error.
 

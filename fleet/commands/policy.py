@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from fleet.commands.session import Session, json_option, pass_session, print_json
+from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.hujson import Document
 from fleet.policy import Policy
 from fleet.policymerge import merge, rendered
@@ -21,7 +21,12 @@ DEFEATED, DIFFERS = 1, 2
 _FILE = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet policy                             to paste in the admin console",
+        "fleet policy --merge tailnet.hujson > merged.hujson",
+    )
+)
 @click.option("--merge", "into", type=_FILE, metavar="FILE", help="Print FILE with it in.")
 @click.option("--check", "against", type=_FILE, metavar="FILE", help="Print what FILE lacks of it.")
 @json_option

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from fleet.commands.session import Session, pass_session
+from fleet import complete
+from fleet.commands.session import Session, examples, pass_session
 from fleet.model import Os
 from fleet.plan import view_of, wanted
 from fleet.problems import FleetError
@@ -35,8 +36,19 @@ _MANAGERS = {Os.ARCH: (Manager.PACMAN,), Os.MACOS: (Manager.BREW, Manager.PORT)}
 SECRET = b"(a secret: its content is never rendered)\n"
 
 
-@click.command()
-@click.option("--host", "names", multiple=True, metavar="NAME", help="Only this host; repeatable.")
+@click.command(
+    epilog=examples(
+        "fleet render --host rpi1 --output /tmp/out",
+    )
+)
+@click.option(
+    "--host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete.hosts,
+    help="Only this host; repeatable.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),

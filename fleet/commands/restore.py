@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from deploys import dispatch
-from fleet import orchestrator
-from fleet.commands.session import Session, pass_session
+from fleet import complete, orchestrator
+from fleet.commands.session import Session, examples, pass_session
 from fleet.model import Host
 from fleet.plan import view_of
 from fleet.problems import FleetError, printable, show
@@ -26,8 +26,20 @@ DOUBTFUL = (
 )
 
 
-@click.command()
-@click.option("--from", "source", metavar="HOST", help="The host that keeps them, if another now.")
+@click.command(
+    epilog=examples(
+        "fleet restore --list",
+        "fleet restore                      the newest one; asks",
+        "fleet restore --from berry --backup orchestrator-20261126-034000.tar.gz.age --yes",
+    )
+)
+@click.option(
+    "--from",
+    "source",
+    metavar="HOST",
+    shell_complete=complete.hosts,
+    help="The host that keeps them, if another now.",
+)
 @click.option("--list", "listed", is_flag=True, help="Only say which backups there are.")
 @click.option("--backup", "name", metavar="NAME", help="This one instead of the newest.")
 @click.option(
@@ -55,11 +67,6 @@ def restore(
     encrypted for the operators; this decrypts them here, with your private key, which stays here.
     It takes the program `age`. What was there before stays beside as NAME.before-restore. A task
     that waited then may have been done since: it is not sent again by itself.
-
-    \b
-    fleet restore --list
-    fleet restore                      the newest one; asks
-    fleet restore --from berry --backup orchestrator-20261126-034000.tar.gz.age --yes
     """
     target = session.target()
     keeper = _keeper(target, source)

@@ -9,9 +9,10 @@ from dataclasses import asdict
 import click
 from rich.table import Table
 
+from fleet import complete
 from fleet.apply import Applied, result_of
 from fleet.commands.running import note_run, runner_for
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.commands.watching import Watcher
 from fleet.model import Operator
 from fleet.planned import gather
@@ -24,8 +25,12 @@ ERROR, OFF = 1, 3
 _STYLE = {Outcome.REMOVED: "green", Outcome.PENDING: "cyan", Outcome.REMAIN: "red"}
 
 
-@click.command()
-@click.argument("name")
+@click.command(
+    epilog=examples(
+        "fleet revoke alice",
+    )
+)
+@click.argument("name", shell_complete=complete.operators)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @pass_session

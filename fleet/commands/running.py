@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from fleet import complete
 from fleet.apply import Applied
 from fleet.commands.watching import Watcher
 from fleet.history import remember
@@ -25,6 +26,7 @@ limit_option = click.option(
     "limits",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete.limits,
     help="Only this host, role or group; repeatable.",
 )
 

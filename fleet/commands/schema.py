@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import click
 
-from fleet.commands.session import print_json
+from fleet.commands.session import examples, print_json
 from fleet.schema import fleet_schema
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet schema > fleet.schema.json",
+    )
+)
 def schema() -> None:
     """Print the JSON Schema of fleet.yaml.
 

@@ -41,6 +41,11 @@ pass_session = click.make_pass_decorator(Session, ensure=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
+def examples(*lines: str) -> str:
+    """The end of a verb's help: command lines as one types them."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
 def names_or_all(
     target: Target, command: str, hosts: tuple[str, ...], *, everywhere: bool
 ) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.cluster import Node, nodes
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.exits import Exit, worst
 from fleet.problems import WrongUsageError, printable
 from fleet.status import State, Status, statuses
@@ -50,7 +50,13 @@ class _Seen:
         return worst(found | ({Exit.ERROR} if self.fault else set()))
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet status",
+        "fleet status --watch",
+        "fleet status --json | jq -r '.hosts[] | select(.state != \"converged\").host'",
+    )
+)
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
 @click.option(
     "--every",
@@ -65,10 +71,6 @@ class _Seen:
 def status(session: Session, watch: bool, every: float, as_json: bool) -> int:
     """Look at every host and show what runs there, and what differs from fleet.yaml. Changes
     nothing.
-
-    \b
-    fleet status            once
-    fleet status --watch    on one screen, again and again
 
     Exit code: 0 everything is as fleet.yaml says, 1 a host or the scheduler is in error, 2 changes
     are pending, 3 hosts are off that may be.

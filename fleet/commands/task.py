@@ -10,10 +10,10 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from fleet import code, orchestrator
+from fleet import code, complete, orchestrator
 from fleet.commands import taskview
 from fleet.commands.agents import name_of
-from fleet.commands.session import Session, json_option, pass_session, print_json
+from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.commands.taskview import DONE, SLEEPS, Watched, headline
 from fleet.problems import FleetError, WrongUsageError, printable
 from fleet.target import Target
@@ -26,29 +26,39 @@ MOST_BYTES = code.MOST  # of a file that goes with a task
 number = click.argument("number", metavar="ID", type=click.IntRange(min=1))
 
 
-@click.group()
+@click.group(
+    epilog=examples(
+        'fleet task send "Find out why the tests fail" --repo . --wait',
+        "fleet task list --state running",
+        "fleet task fetch 12                      a branch task-12 with what the agent changed",
+    )
+)
 def task() -> None:
     """Give agents something to do, from anywhere, and get the result.
-
-    \b
-    fleet task send "Find out why the tests fail" --repo . --wait
-    fleet task list --state running
-    fleet task watch 12
-    fleet task fetch 12                a branch task-12 with what the agent changed
 
     Exit code: 0 done, or accepted; 1 failed, cancelled, lost or refused; 3 it waits for a host
     that sleeps.
     """
 
 
-@task.command()
+@task.command(
+    epilog=examples(
+        'fleet task send "Find out why the tests fail" --repo . --wait',
+        'fleet task send "Update the packages" --role pi --root --cap 2',
+    )
+)
 @click.argument("prompt")
 @click.option("--title", default="", help="What to call it; default: the prompt's first line.")
-@click.option("--host", default="", help="On this host; while it sleeps, on another one.")
+@click.option(
+    "--host",
+    default="",
+    shell_complete=complete.hosts,
+    help="On this host; while it sleeps, on another one.",
+)
 @click.option(
     "--failover/--no-failover", default=True, help="Whether another may do it for --host."
 )
-@click.option("--role", default="", help="On a host of this role.")
+@click.option("--role", default="", shell_complete=complete.roles, help="On a host of this role.")
 @click.option("--arch", default="", help="On a machine of this kind: x86_64, aarch64.")
 @click.option("--os", "system", default="", help="On this system.")
 @click.option("--root", is_flag=True, help="By an agent that may become root.")
@@ -120,7 +130,12 @@ def send(
     return SLEEPS if sleeps else DONE
 
 
-@task.command(name="list")
+@task.command(
+    name="list",
+    epilog=examples(
+        "fleet task list --state running --state queued",
+    ),
+)
 @click.option("--state", multiple=True, type=click.Choice(STATES), help="Only those; several may.")
 @click.option("--most", default=20, show_default=True, help="How many.")
 @json_option
@@ -137,7 +152,12 @@ def list_tasks(session: Session, state: tuple[str, ...], most: int, as_json: boo
     return DONE
 
 
-@task.command()
+@task.command(
+    epilog=examples(
+        "fleet task show 12",
+        "fleet task show 12 --patch | git apply",
+    )
+)
 @number
 @click.option("--patch", "only_patch", is_flag=True, help="Print what it changed in its code.")
 @json_option
@@ -165,7 +185,11 @@ def show(session: Session, number: int, only_patch: bool, as_json: bool) -> int:
     return DONE
 
 
-@task.command()
+@task.command(
+    epilog=examples(
+        "fleet task cancel 12",
+    )
+)
 @number
 @pass_session
 def cancel(session: Session, number: int) -> int:
@@ -173,7 +197,11 @@ def cancel(session: Session, number: int) -> int:
     return _act(session.target(), number, "cancel")
 
 
-@task.command()
+@task.command(
+    epilog=examples(
+        "fleet task retry 12",
+    )
+)
 @number
 @pass_session
 def retry(session: Session, number: int) -> int:
@@ -181,7 +209,11 @@ def retry(session: Session, number: int) -> int:
     return _act(session.target(), number, "retry")
 
 
-@task.command()
+@task.command(
+    epilog=examples(
+        "fleet task watch 12",
+    )
+)
 @number
 @json_option
 @pass_session
@@ -190,7 +222,12 @@ def watch(session: Session, number: int, as_json: bool) -> int:
     return _watch(session.target(), number, as_json=as_json)
 
 
-@task.command()
+@task.command(
+    epilog=examples(
+        "fleet task fetch 12                      a branch task-12",
+        "fleet task fetch 12 --branch fix --repo ~/src/it",
+    )
+)
 @number
 @click.option("--branch", metavar="NAME", help="The branch to make; default: task-ID.")
 @click.option(

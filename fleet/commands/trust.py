@@ -9,7 +9,8 @@ from enum import StrEnum
 
 import click
 
-from fleet.commands.session import Session, json_option, pass_session, print_json
+from fleet import complete
+from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.hostkeys import describe, fingerprint, pin, shown
 from fleet.model import Host, Power
 from fleet.problems import WrongUsageError, show
@@ -38,8 +39,13 @@ class Verdict:
     reason: str = ""
 
 
-@click.command()
-@click.argument("names", metavar="HOST...", nargs=-1, required=True)
+@click.command(
+    epilog=examples(
+        "fleet trust rpi1",
+        "fleet trust rpi1 --fingerprint SHA256:…   as its console shows it",
+    )
+)
+@click.argument("names", metavar="HOST...", nargs=-1, required=True, shell_complete=complete.hosts)
 @click.option("--fingerprint", "stated", metavar="SHA256:...", help="What the key has to be.")
 @click.option("--yes", is_flag=True, help="Do not ask: believe what the network shows.")
 @click.option("--replace", "may_replace", is_flag=True, help="Replace a key that has changed.")

@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from fleet.commands.session import Session, json_option, pass_session, print_json
+from fleet import complete
+from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.exits import Exit
 from fleet.hostnotes import Held, locks
 from fleet.hostnotes import unlock as take
@@ -24,14 +25,11 @@ from operations.locks import ABANDONED_MIN, FLEET_LOCK
     workstation that was turned off. A run that is alive loses the host: it fails there at its next
     change.
 
-    \\b
-    fleet unlock            everywhere
-    fleet unlock rpi1       one host
-
     Exit code: 0 there is none any more, 1 a lock could not be taken away, 130 you said no.
-    """
+    """,
+    epilog=examples("fleet unlock", "fleet unlock rpi1 --yes"),
 )
-@click.argument("hosts", metavar="[HOST]...", nargs=-1)
+@click.argument("hosts", metavar="[HOST]...", nargs=-1, shell_complete=complete.limits)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @pass_session

@@ -10,7 +10,7 @@ from fleet.apply import Applied, Applier
 from fleet.commands.apply import agreed
 from fleet.commands.planview import show_plan, show_results
 from fleet.commands.running import limit_option, note_run, plan_as_dict, plan_of, runner_for
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.commands.watching import Watcher
 from fleet.exits import Exit
 from fleet.fleetlock import FleetLock
@@ -22,7 +22,7 @@ from fleet.runner import Event, Runner
 DEPLOY = "fleet/upgrade_deploy.py"
 
 
-@click.command()
+@click.command(epilog=examples("fleet upgrade --os", "fleet upgrade --os --limit pi --yes"))
 @click.option("--os", "system", is_flag=True, help="The packages of the hosts' own systems.")
 @limit_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -35,10 +35,6 @@ def upgrade(
     """Upgrade the systems of the hosts: show every package with its old and new version, ask, and
     upgrade, in the waves of `fleet apply`: orchestrator, canaries, the rest, and no further than
     where a host is not well afterwards.
-
-    \b
-    fleet upgrade --os               all hosts
-    fleet upgrade --os --limit pi    one role
 
     By apt, pacman and MacPorts; Homebrew is its person's. What follows from new packages, such as a
     compiler that differs, is for the `fleet apply` after it. Hosts that should be rebooted are

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fleet.commands.session import Session, json_option, pass_session, print_json
+from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.lock import lock_path, read_artifacts_lock, read_fleet_lock
 from fleet.model import Fleet, load_fleet
 from fleet.problems import FleetError, Problem, show_path
@@ -14,7 +14,12 @@ from fleet.target import LAB, artifacts_file, fleet_file
 from fleet.yamlfile import display
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet validate",
+        "fleet validate /tmp/fleet.yaml",
+    )
+)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @json_option
 @pass_session

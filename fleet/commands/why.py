@@ -6,15 +6,21 @@ from dataclasses import asdict
 
 import click
 
-from fleet.commands.session import Session, json_option, pass_session, print_json
+from fleet import complete
+from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.history import Line
 from fleet.hostnotes import history_of
 from fleet.problems import FleetError, printable
 from fleet.provenance import last_run, origin
 
 
-@click.command()
-@click.argument("host")
+@click.command(
+    epilog=examples(
+        "fleet why rpi1 /etc/systemd/system/agentfleet-iceccd.service",
+        "fleet why imac org.agentfleet.iceccd",
+    )
+)
+@click.argument("host", shell_complete=complete.hosts)
 @click.argument("path")
 @click.option("--offline", is_flag=True, help="Do not ask the host which run put it there.")
 @json_option
@@ -23,9 +29,6 @@ def why(session: Session, host: str, path: str, offline: bool, as_json: bool) ->
     """Say why PATH is on HOST as it is: the capability that wants it, the template it is rendered
     from, what that capability reads of fleet.yaml, its lock and group_data, and the run that put it
     there. A service's name will do as well.
-
-    \b
-    fleet why rpi1 /etc/systemd/system/agentfleet-icecc.service
 
     Exit code: 0, or 1 when nothing of the fleet's is there.
     """

@@ -10,9 +10,9 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from fleet import cluster, orchestrator
+from fleet import cluster, complete, orchestrator
 from fleet.cluster import Node
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.model import Fleet
 from fleet.problems import FleetError, WrongUsageError
 from fleet.target import Target
@@ -33,8 +33,18 @@ class Worker:
     stranger: str = ""
 
 
-@click.command()
-@click.option("--unblock", metavar="HOST", help="Let HOST compile for others again.")
+@click.command(
+    epilog=examples(
+        "fleet workers                        who compiles, who is blocked",
+        "fleet workers --unblock rpi1         shows why it is blocked, asks, lets it in again",
+    )
+)
+@click.option(
+    "--unblock",
+    metavar="HOST",
+    shell_complete=complete.hosts,
+    help="Let HOST compile for others again.",
+)
 @click.option("--yes", is_flag=True, help="With --unblock: do not ask.")
 @json_option
 @pass_session
@@ -44,12 +54,6 @@ def workers(session: Session, unblock: str | None, yes: bool, as_json: bool) -> 
     A worker is blocked for everybody when a host reports that it returned an object that differs
     from the local one. It stays so until somebody who knows why lets it in again; meanwhile that
     host compiles its own jobs itself.
-
-    \b
-    fleet workers                        who compiles, who is blocked
-    fleet workers --json                 the same, for programs
-    fleet workers --unblock berry        shows why it is blocked, asks, lets it in again
-    fleet workers --unblock berry --yes  does not ask
 
     Exit code: 0 nobody is blocked, or HOST was let in; 2 a worker is blocked; 1 the scheduler or
     the quarantine does not answer, or HOST is not blocked.

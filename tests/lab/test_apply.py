@@ -18,8 +18,8 @@ import pytest
 from fleet.run import Run
 from fleet.target import ROOT
 from lab.api import Lab
-from operations.change import wrap
 from operations.locks import FLEET_LOCK, LOCK, hold, take_away
+from operations.plans import wrap
 from tests.lab.agents import answer, say
 from tests.lab.runs import converge, environment, fleet
 

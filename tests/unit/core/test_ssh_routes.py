@@ -149,3 +149,18 @@ def test_the_route_has_the_address(world: World) -> None:
     world({LAN: None, TAILNET: 0})
     way = route(host(), target())
     assert (way.address, way.name, way.known_hosts) == (TAILNET, NAME, None)
+
+
+@pytest.mark.parametrize(("first", "there"), [(b"SSH-2.0-x\r\n", True), (b"HTTP/1.1 400", False)])
+def test_awake_is_who_speaks_ssh(first: bytes, there: bool) -> None:
+    """A proxy on the way takes every connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(first)
+
+        threading.Thread(target=greet, daemon=True).start()
+        assert reach.greets("127.0.0.1", server.getsockname()[1]) is there
+    assert not reach.greets("127.0.0.1", 1)

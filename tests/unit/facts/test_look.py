@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facts.look import Look, Looked, forget, interpret, look, probes
+from facts.look import Look, interpret, probes
+from facts.looking import Looked, forget, look
 from facts.manifests import Entry, Manifest, ManifestsProbe
 from facts.packages import PackagesProbe
 from facts.probe import Probe, compose, split
@@ -98,7 +99,7 @@ def asking(path: str) -> tuple[Probe, ...]:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facts.look._remembered", {})
+    monkeypatch.setattr("facts.looking._remembered", {})
 
 
 @pytest.mark.usefixtures("memory")

@@ -100,3 +100,26 @@ def npm(programs: Path, tmp_path: Path) -> Npm:
 @pytest.fixture
 def apt(programs: Path, tmp_path: Path) -> Apt:
     return install_apt(programs, tmp_path / "apt-archive")
+
+
+@pytest.fixture
+def on_this_machine(programs: Path, cache: Path, fleet_file: Path) -> Path:
+    """Every host of the small fleet is this machine: `ssh` and `sudo` run what they are given.
+
+    The folder whose programs play the hosts'. What ssh was told is in `asked`, a call a line.
+    """
+    body = """echo "$*" >>{asked}
+until [ "${{1#*@}}" != "$1" ]; do shift; done
+shift
+[ "$1" != -- ] || shift
+exec sh -c "$*" """
+    put(programs, "ssh", body.format(asked=programs / "asked"))
+    put(programs, "sudo", 'while [ "${1#-}" != "$1" ]; do shift; done\nexec "$@"')
+    return programs
+
+
+def put(folder: Path, name: str, body: str) -> None:
+    """Make a program of that name, in sh."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)

@@ -127,7 +127,7 @@ def test_a_bad_file_stops_any_verb(fleet_file: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ([], "Commands:"),
+        ([], "Change the fleet:"),
         (["hots"], 'No such command "hots". Did you mean "hosts"?'),
         (["hosts", "--jsn"], "No such option"),
         (["schema", "extra"], "unexpected extra argument"),

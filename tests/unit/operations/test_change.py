@@ -18,7 +18,7 @@ from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_config, ctx_host, ctx_state
 
-import facts.look
+import facts.looking
 from facts.look import Look
 from fleet.problems import FleetError
 from fleet.resources import Artifact, Build, File, Guard, Manager, Resources
@@ -44,7 +44,7 @@ class Fleet:
         self.state = State(inventory, Config())
         monkeypatch.setattr(change, "look", self._look)
         monkeypatch.setattr(change, "_told", set())
-        facts.look._remembered.clear()
+        facts.looking._remembered.clear()
 
     def _look(self, host: Host, asked: object) -> Look:
         self.looks.append(host.name)
@@ -134,7 +134,7 @@ def test_what_only_waits_is_told_and_not_run(on_good: Fleet, caplog: Any) -> Non
 
 def test_preparing_remembers_the_look_and_executing_forgets_it(on_good: Fleet) -> None:
     on_good.told[GOOD] = Look()
-    remembered = facts.look._remembered
+    remembered = facts.looking._remembered
     remembered[GOOD] = ((), Look())
     (command,) = commands(Change(("a change",), "true"))
     assert isinstance(command, StringCommand)

@@ -14,7 +14,6 @@ import pytest
 from facts.services import RUN_DIR
 from fleet.run import Run
 from operations import locks
-from operations.change import wrap
 from operations.locks import (
     ABANDONED_MIN,
     HISTORY_MOST,
@@ -24,6 +23,7 @@ from operations.locks import (
     take_away,
     who_holds,
 )
+from operations.plans import wrap
 from tests.unit.conftest import SHELLS, on_linux
 
 pytestmark = on_linux
