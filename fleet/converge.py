@@ -16,7 +16,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
 
 from facts.look import Look, look
-from fleet import learned, orchestrator, secrets
+from fleet import callsite, learned, orchestrator, secrets
 from fleet.cache import obtain
 from fleet.identity import mismatch
 from fleet.packed import published, retrieve
@@ -57,6 +57,8 @@ from operations import (
 from operations.change import RefusedError, reason, wrap
 
 CONFIRM_S = 15.0
+
+callsite.install()
 
 
 def converge(module: Capability) -> None:
