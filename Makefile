@@ -40,7 +40,7 @@ system: ## install what tests need of the system, a browser above all; on Debian
 lab: $(VENV)/ready ## the tests that need the lab (root on Linux)
 	$(PYTEST) tests/lab
 
-golden: $(VENV)/ready ## write the golden files anew; read the difference before you commit it
+golden: $(VENV)/ready ## write the golden files and the docs' pictures of the fleet anew; read the difference
 	$(BIN)/python -m tests.golden.update
 
 screenshots: $(VENV)/ready ## photograph the pages for docs/img

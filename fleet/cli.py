@@ -37,6 +37,7 @@ VERBS: Mapping[str, Verb] = {
         "Prove that clients can use workers, by compiling.",
     ),
     "env": Verb("fleet.commands.env:env", "Print what a shell needs to compile with the fleet."),
+    "graph": Verb("fleet.commands.graph:graph", "Draw the fleet: hosts, doors, compile cluster."),
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),
     "kill": Verb("fleet.commands.kill:kill", "Revoke the sessions of agents, at once."),
     "lab": Verb("lab.cli:lab", "Start, look into and stop the lab: the fleet on one machine."),
