@@ -36,6 +36,7 @@ VERBS: Mapping[str, Verb] = {
         "fleet.commands.compile_check:compile_check",
         "Prove that clients can use workers, by compiling.",
     ),
+    "doctor": Verb("fleet.commands.doctor:doctor", "Find out why it does not work from here."),
     "env": Verb("fleet.commands.env:env", "Print what a shell needs to compile with the fleet."),
     "graph": Verb("fleet.commands.graph:graph", "Draw the fleet: hosts, doors, compile cluster."),
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),

@@ -41,7 +41,7 @@ def test_no_text_covers_another(browser: Browser, big: Fleet, size: str, kind: s
 def test_it_is_dark_where_everything_is(browser: Browser) -> None:
     seen = set()
     for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+        context = browser.new_context(color_scheme=scheme)
         page = context.new_page()
         page.set_content(KINDS["mesh"](target().fleet))
         seen.add(page.evaluate(GROUND))
