@@ -29,7 +29,7 @@ _STYLE = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAULT: "red"}
 @json_option
 @pass_session
 def doctor(session: Session, offline: bool, secrets: bool, as_json: bool) -> int:
-    """Check this machine, the files of the fleet, and the way to each host. Changes nothing.
+    """Find what is wrong with this machine, the fleet's files, the way to each host. Changes nothing.
 
     Each row says how it is and, where it is not right, the next command to type. One SSH connection
     a host. A secret is asked for, and never shown.
