@@ -43,6 +43,9 @@ VERBS: Mapping[str, Verb] = {
     "kill": Verb("fleet.commands.kill:kill", "Revoke the sessions of agents, at once."),
     "lab": Verb("lab.cli:lab", "Start, look into and stop the lab: the fleet on one machine."),
     "new-session": Verb("fleet.commands.new_session:new_session", "Begin a new session on agents."),
+    "outdated": Verb(
+        "fleet.commands.outdated:outdated", "Show newer downloads, and hosts' pending upgrades."
+    ),
     "pin": Verb(
         "fleet.commands.pin:pin", "Pin downloads: fetch, compare, write down; or list them."
     ),

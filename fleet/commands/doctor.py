@@ -29,10 +29,10 @@ _STYLE = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAULT: "red"}
 @json_option
 @pass_session
 def doctor(session: Session, offline: bool, secrets: bool, as_json: bool) -> int:
-    """Find what is wrong with this machine, the fleet's files, the way to each host. Changes nothing.
+    """Find what is wrong: with this machine, the fleet's files, the way to each host.
 
-    Each row says how it is and, where it is not right, the next command to type. One SSH connection
-    a host. A secret is asked for, and never shown.
+    Changes nothing. Each row says how it is and, where it is not right, the next command to type.
+    One SSH connection a host. A secret is asked for, and never shown.
 
     \b
     fleet doctor            everything

@@ -27,9 +27,7 @@ LOGIN_S = 40.0  # a Raspberry Pi under load takes seconds
 SKEW_S = 5.0  # between two clocks
 AT_ONCE = 32
 _SCRIPT = """echo "clock $(date +%s)"
-if said=$(sudo -n true 2>&1); then echo root; else echo "no root: $said" | head -n 1; fi
-exit 0
-"""
+if said=$(sudo -n true 2>&1); then echo root; else echo "no root: $said" | head -n 1; fi"""
 APPLICATION = "/Applications/Tailscale.app/Contents/MacOS/Tailscale"
 
 
@@ -88,11 +86,11 @@ def _resolves(place: str) -> bool:
 
 def _login(host: Host, target: Target) -> Seen:
     from fleet.model import Power
-    from fleet.ssh import as_login, route
+    from fleet.ssh import briefly, route
 
     way = route(host, target)
     start = time.time()
-    answer = as_login(way, _SCRIPT, LOGIN_S, lambda line: None)
+    answer = briefly(way, _SCRIPT, LOGIN_S)
     end = time.time()
     where = f"answers at {way.address}"
     if not answer.reached:

@@ -340,12 +340,12 @@ def network(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def knock(place: str, port: int) -> bool:
         return place in [addresses[name] for name in said]
 
-    def log_in(way: Any, script: str, timeout_s: float, heard: Any) -> Answer:
+    def log_in(way: Any, script: str, timeout_s: float) -> Answer:
         answer = said[way.name]
         return answer if isinstance(answer, Answer) else Answer(0, answer(), "")
 
     monkeypatch.setattr("fleet.reach.knock", knock)
-    monkeypatch.setattr(ssh, "as_login", log_in)
+    monkeypatch.setattr(ssh, "briefly", log_in)
     monkeypatch.setattr(hosts, "_resolves", lambda place: place[0].isdecimal())
     return said
 
