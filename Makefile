@@ -9,7 +9,7 @@ PACKAGES := chromium age curl zstd openssh-client xz-utils jq iproute2 ccache nf
     binutils libatomic1
 
 .PHONY: help demo test venv lint unit browser lab system golden screenshots bench bench-gateway \
-    bench-distribution bench-orchestrator lock clean
+    bench-distribution bench-orchestrator bench-plan lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,7 +40,7 @@ system: ## install what tests need of the system, a browser above all; on Debian
 lab: $(VENV)/ready ## the tests that need the lab (root on Linux)
 	$(PYTEST) --durations=40 tests/lab
 
-golden: $(VENV)/ready ## write the golden files anew; read the difference before you commit it
+golden: $(VENV)/ready ## write the golden files and the docs' pictures of the fleet anew; read the difference
 	$(BIN)/python -m tests.golden.update
 
 screenshots: $(VENV)/ready ## photograph the pages for docs/img
@@ -58,6 +58,9 @@ bench-distribution: $(VENV)/ready ## a file to every host over slow links: scp, 
 
 bench-orchestrator: $(VENV)/ready ## the pages while fifty agents work: how quickly they come, how memory grows; needs Linux
 	$(BIN)/python -m bench.orchestrator
+
+bench-plan: $(VENV)/ready ## a dry run over 15, 30 and 60 hosts that only pretend: time and memory; needs Linux
+	$(BIN)/python -m bench.plan60
 
 lock: $(VENV)/ready ## choose the versions of all Python packages anew
 	$(BIN)/pip install --quiet pip-tools

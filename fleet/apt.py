@@ -37,6 +37,15 @@ def index_digest(package: str, version: str) -> Digest:
     return Digest("sha256", listed.digests[listed.archive], Voucher.APT)
 
 
+def versions(package: str) -> tuple[str, ...]:
+    """The upstream versions of a source package that apt knows here. Raises FetchError."""
+    known = tuple(dict.fromkeys(one.upstream for one in _known(package) if one.archive))
+    if not known:
+        fix = f"check the name: apt-cache showsrc {package}"
+        raise FetchError(f"apt knows no upstream archive of {package}", fix)
+    return known
+
+
 def archive(package: str, version: str, scratch: Path) -> Path:
     """Fetch the upstream archive of that upstream version into `scratch`; apt verifies it."""
     listed = _find(package, version)
@@ -48,12 +57,16 @@ def archive(package: str, version: str, scratch: Path) -> Path:
     return path
 
 
-def _find(package: str, version: str) -> _Listed:
+def _known(package: str) -> tuple[_Listed, ...]:
     run = _run(["apt-cache", "showsrc", "--only-source", package])
     if "deb-src" in run.stderr:
         fix = "add deb-src to its sources (Types: deb deb-src), then apt-get update"
         raise FetchError("apt has no source packages in its sources here", fix)
-    known = [listed for listed in _parse(run.stdout) if listed.archive]
+    return tuple(_parse(run.stdout))
+
+
+def _find(package: str, version: str) -> _Listed:
+    known = [listed for listed in _known(package) if listed.archive]
     found = next((listed for listed in known if listed.upstream == version), None)
     if found is None:
         there = ", ".join(dict.fromkeys(listed.upstream for listed in known))

@@ -42,14 +42,19 @@ VERBS: Mapping[str, Verb] = {
     "completion": Verb(
         "fleet.commands.completion:completion", "Print what a shell needs to complete this command."
     ),
+    "doctor": Verb("fleet.commands.doctor:doctor", "Find out why it does not work from here."),
     "drift": Verb("fleet.commands.drift:drift", "Say which hosts are no longer as they should be."),
     "env": Verb("fleet.commands.env:env", "Print what a shell needs to compile with the fleet."),
+    "graph": Verb("fleet.commands.graph:graph", "Draw the fleet: hosts, doors, compile cluster."),
     "history": Verb("fleet.commands.history:history", "Show what runs have done, and whose."),
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),
     "kill": Verb("fleet.commands.kill:kill", "Revoke the sessions of agents, at once."),
     "lab": Verb("lab.cli:lab", "Start, look into and stop the lab: the fleet on one machine."),
     "logs": Verb("fleet.commands.logs:logs", "Print the log of a service on a host."),
     "new-session": Verb("fleet.commands.new_session:new_session", "Begin a new session on agents."),
+    "outdated": Verb(
+        "fleet.commands.outdated:outdated", "Show newer downloads, and hosts' pending upgrades."
+    ),
     "pin": Verb(
         "fleet.commands.pin:pin", "Pin downloads: fetch, compare, write down; or list them."
     ),
@@ -78,7 +83,19 @@ VERBS: Mapping[str, Verb] = {
 
 # What verbs are for: the sections of the list of commands. One that is in none comes last.
 PURPOSES: Mapping[str, tuple[str, ...]] = {
-    "Look": ("hosts", "status", "check", "drift", "history", "why", "logs", "ssh", "render"),
+    "Look": (
+        "hosts",
+        "status",
+        "check",
+        "drift",
+        "history",
+        "why",
+        "logs",
+        "ssh",
+        "outdated",
+        "graph",
+        "render",
+    ),
     "Change the fleet": (
         "plan",
         "apply",
@@ -92,7 +109,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     ),
     "Agents": ("agents", "task", "budget", "new-session", "kill"),
     "Compile": ("workers", "compile-check", "env"),
-    "Set up": ("validate", "trust", "policy", "schema", "completion", "lab"),
+    "Set up": ("doctor", "validate", "trust", "policy", "schema", "completion", "lab"),
 }
 
 

@@ -18,7 +18,7 @@ from pyinfra.context import ctx_host
 
 from facts.look import Look
 from facts.looking import look
-from fleet import learned, orchestrator, secrets
+from fleet import callsite, learned, orchestrator, secrets
 from fleet.cache import obtain
 from fleet.history import remember
 from fleet.identity import mismatch
@@ -64,6 +64,8 @@ from operations.ending import Ending
 from operations.records import note
 
 CONFIRM_S = 15.0
+
+callsite.install()
 
 
 def converge(module: Capability) -> None:

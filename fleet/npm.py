@@ -31,6 +31,22 @@ def integrity(package: str, version: str) -> Digest | None:
     return from_integrity(found, Voucher.NPM) if isinstance(found, str) else None
 
 
+def newest(package: str) -> tuple[str, dict[str, str]]:
+    """The version that the registry calls latest, and when each was published (RFC 3339).
+
+    Raises FetchError when the registry cannot be asked, or says something else.
+    """
+    said = _npm(["view", package, "version", "time", "--json"], None, VIEW_S)
+    try:
+        found = json.loads(said)
+        version, times = found["version"], found.get("time")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise FetchError(f"npm says {show(said.strip())}", f"npm view {package}") from None
+    if not isinstance(version, str) or not _EXACT.fullmatch(version):
+        raise FetchError(f"npm calls {show(version)} the latest {package}", _versions(package))
+    return version, times if isinstance(times, dict) else {}
+
+
 def archive(package: str, version: str, scratch: Path) -> Path:
     """Fetch the package's archive into `scratch`, which is empty; no script of it is run."""
     options = ["--json", "--pack-destination", str(scratch), "--ignore-scripts"]

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 ROOT_GROUP = "0"  # the group is called root on Linux and wheel on macOS; both have gid 0
 
@@ -46,7 +47,7 @@ class File:
     secret: str = ""
     stays: bool = False
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The content's digest, as `sha256sum` prints it."""
         return hashlib.sha256(self.content).hexdigest()

@@ -30,6 +30,7 @@ _UNKNOWN = re.compile(r"No \S+ host key is known for")
 _CHANGED = re.compile(r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed")
 _ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
 LONGEST_PIECE = 1 << 16  # bytes of a line that are handed on at once
+BRIEF = 256 * 1024  # bytes of an answer that is meant to be short
 UNREACHABLE = 255  # ssh's own exit code; what runs on the host may have any other
 
 
@@ -156,6 +157,40 @@ def as_login(way: Route, script: str, timeout_s: float, heard: Callable[[str], N
     if code == UNREACHABLE:
         said = _in_our_words(way, said)
     return Answer(code, "".join(lines), said)
+
+
+def briefly(way: Route, script: str, timeout_s: float, limit: int = BRIEF) -> Answer:
+    """Run a shell script on the host as the login user, and hear at most `limit` bytes of it.
+
+    A host that says more is cut off: the code is 1, and `stderr` says so.
+    """
+    with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as errors:
+        told.write(f"main() {{\n{script}\n}}\nmain </dev/null\n".encode())
+        told.seek(0)
+        run = subprocess.Popen(
+            [*way.command(), "sh -s"], stdin=told, stdout=subprocess.PIPE, stderr=errors
+        )
+        timer = threading.Timer(timeout_s, run.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            said = run.stdout.read(limit + 1) if run.stdout else b""
+            if len(said) > limit:
+                return Answer(1, "", f"it says more than {limit} bytes")
+            code = run.wait()
+        finally:
+            timer.cancel()
+            run.kill()
+            run.wait()
+            if run.stdout:
+                run.stdout.close()
+        errors.seek(0)
+        heard = errors.read(BRIEF).decode(errors="replace").strip()
+    if code == -signal.SIGKILL:
+        return Answer(UNREACHABLE, "", f"no answer within {timeout_s:g} s")
+    if code == UNREACHABLE:
+        heard = _in_our_words(way, heard)
+    return Answer(code, said.decode(errors="replace"), heard)
 
 
 def converse(

@@ -1,6 +1,6 @@
 """What every host gets, as files that are read in review: hosts/HOST.txt, one a host.
 
-And policy.hujson, what the tailnet gets.
+And policy.hujson, what the tailnet gets; and the pictures of this fleet in docs/img.
 
 `fleet.yaml` and the locks here are a fixed copy of a fleet whose addresses are all learned; the
 pins are made up. `python -m tests.golden.update` writes the files anew.
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from fleet.commands.graph import KINDS
 from fleet.commands.render import access, listing, shown
 from fleet.lock import lock_path, read_artifacts_lock, read_fleet_lock
 from fleet.model import load_fleet
@@ -31,6 +32,7 @@ HOSTS = HERE / "hosts"
 FLEET = HERE / "fleet.yaml"
 PINS = HERE / "artifacts.lock.yaml"
 POLICY = HERE / "policy.hujson"
+IMAGES = ROOT / "docs" / "img"
 UPDATE = "make golden  (or: python -m tests.golden.update)"
 
 
@@ -61,6 +63,11 @@ def render() -> Mapping[str, bytes]:
 def policy() -> str:
     """Return the tailnet's policy for the golden fleet."""
     return rendered(Policy(target().fleet))
+
+
+def pictures() -> dict[str, str]:
+    """Return the name of each picture of the golden fleet → what is in its file."""
+    return {f"fleet-{kind}.svg": draw(target().fleet) for kind, draw in KINDS.items()}
 
 
 def _text(view: HostView) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fleet.target import ROOT
-from tests.golden import HOSTS, POLICY, UPDATE, policy, render, views
+from tests.golden import HOSTS, IMAGES, POLICY, UPDATE, pictures, policy, render, views
 
 NAMES = sorted(views())
 SHOWN_LINES = 60
@@ -34,6 +34,15 @@ def test_the_tailnet_gets_what_was_reviewed() -> None:
         pytest.fail(f"{difference}\n\nIf that is meant: {UPDATE}", pytrace=False)
 
 
+@pytest.mark.parametrize("name", sorted(pictures()))
+def test_the_pictures_in_the_docs_show_this_fleet(name: str) -> None:
+    path = IMAGES / name
+    reviewed, now = path.read_bytes() if path.exists() else b"", pictures()[name].encode()
+    if now != reviewed:
+        difference = _diff(reviewed, now, name)
+        pytest.fail(f"{difference}\n\nIf that is meant: {UPDATE}", pytrace=False)
+
+
 def _diff(reviewed: bytes, now: bytes, name: str) -> str:
     old, new = (text.decode(errors="backslashreplace").splitlines() for text in (reviewed, now))
     lines = list(difflib.unified_diff(old, new, f"{name}: reviewed", f"{name}: now", lineterm=""))
@@ -51,8 +60,10 @@ def test_golden_files_hold_the_nine_hosts() -> None:
 
 def test_the_render_does_not_depend_on_the_hash_seed() -> None:
     code = (
-        "import hashlib; from tests.golden import render\n"
-        "for name, text in render().items(): print(name, hashlib.sha256(text).hexdigest())"
+        "import hashlib; from tests.golden import pictures, render\n"
+        "for name, text in render().items(): print(name, hashlib.sha256(text).hexdigest())\n"
+        "for name, text in pictures().items():\n"
+        "    print(name, hashlib.sha256(text.encode()).hexdigest())"
     )
     running = [
         subprocess.Popen(
@@ -65,6 +76,7 @@ def test_the_render_does_not_depend_on_the_hash_seed() -> None:
         for seed in ("1", "4242")
     ]
     here = {name: hashlib.sha256(text).hexdigest() for name, text in render().items()}
+    here |= {name: hashlib.sha256(text.encode()).hexdigest() for name, text in pictures().items()}
     for process in running:
         printed, _ = process.communicate(timeout=30)
         assert dict(line.split() for line in printed.splitlines()) == here

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.golden import HOSTS, POLICY, policy, render
+from tests.golden import HOSTS, IMAGES, POLICY, pictures, policy, render
 
 
 def main() -> None:
-    """Write hosts/HOST.txt for every host, remove those of hosts that are gone, and the policy."""
+    """Write hosts/HOST.txt for every host, without those that are gone; policy and pictures."""
     HOSTS.mkdir(exist_ok=True)
     rendered = render()
     for path in HOSTS.glob("*.txt"):
@@ -15,7 +15,9 @@ def main() -> None:
     for name, content in rendered.items():
         (HOSTS / f"{name}.txt").write_bytes(content)
     POLICY.write_text(policy())
-    print(f"{HOSTS}: {len(rendered)} hosts; {POLICY}")
+    for name, picture in pictures().items():
+        (IMAGES / name).write_text(picture)
+    print(f"{HOSTS}: {len(rendered)} hosts; {POLICY}; {IMAGES}/fleet-*.svg")
 
 
 if __name__ == "__main__":

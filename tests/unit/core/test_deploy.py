@@ -23,12 +23,14 @@ from tests.unit.clusters import CLANG, environment
 KEY = "a-key-that-lets-hosts-in"
 
 
-def pyinfra(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def pyinfra(
+    *options: str, inventory: str = "deploy_inventory", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """A run; the auth key is there unless it is said otherwise."""
     said = {"FLEET_FILE": str(FLEET), "FLEET_TARGET": "real", "TS_AUTH_KEY": KEY}
     program = Path(sys.executable).with_name("pyinfra")
     return subprocess.run(
-        [program, "tests/unit/core/deploy_inventory.py", "deploy.py", *options],
+        [program, f"tests/unit/core/{inventory}.py", "deploy.py", *options],
         cwd=ROOT,
         env={**os.environ, **said, **environment},
         capture_output=True,
@@ -56,6 +58,14 @@ def test_every_operation_is_one_of_its_own() -> None:
     plan, _ = dry_run()
     assert len({op["op_hash"] for op in plan}) == len(plan)
     assert len({op["name"] for op in plan}) == len(plan), "and none appears twice"
+
+
+def test_operations_are_told_apart_as_pyinfra_itself_does() -> None:
+    """fleet/callsite.py finds the same lines, only sooner."""
+    run = pyinfra("--dry", inventory="callsite_inventory")
+    said = run.stdout + run.stderr
+    assert said.count("the same place") > 80
+    assert "is not [" not in said
 
 
 def test_each_capability_comes_whole_and_in_its_order() -> None:
