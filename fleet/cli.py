@@ -34,11 +34,11 @@ VERBS: Mapping[str, Verb] = {
     "agents": Verb("fleet.commands.agents:agents", "Show what every agent is doing."),
     "apply": Verb("fleet.commands.apply:apply", "Bring the hosts to what fleet.yaml says."),
     "budget": Verb("fleet.commands.budget:budget", "Show what agents have spent of their caps."),
+    "check": Verb("fleet.commands.check:check", "Check that everything works, with evidence."),
     "compile-check": Verb(
         "fleet.commands.compile_check:compile_check",
         "Prove that clients can use workers, by compiling.",
     ),
-    "check": Verb("fleet.commands.check:check", "Check that everything works, with evidence."),
     "completion": Verb(
         "fleet.commands.completion:completion", "Print what a shell needs to complete this command."
     ),

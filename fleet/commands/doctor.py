@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fleet.commands.session import Session, json_option, pass_session, print_json
+from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.doctor import access, files, hosts, machine
 from fleet.doctor.check import Check, Verdict, guarded, skipped
 from fleet.problems import FleetError
@@ -23,7 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 _STYLE = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAULT: "red"}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet doctor",
+        "fleet doctor --offline  this machine and the files alone",
+        "fleet doctor --secrets  also asks the password manager",
+    )
+)
 @click.option("--offline", is_flag=True, help="Ask no host, and nothing in the network.")
 @click.option("--secrets", is_flag=True, help="Run the commands that secrets come from, too.")
 @json_option
@@ -33,11 +39,6 @@ def doctor(session: Session, offline: bool, secrets: bool, as_json: bool) -> int
 
     Changes nothing. Each row says how it is and, where it is not right, the next command to type.
     One SSH connection a host. A secret is asked for, and never shown.
-
-    \b
-    fleet doctor            everything
-    fleet doctor --offline  this machine and the files alone
-    fleet doctor --secrets  also asks the password manager
 
     Exit code: 0 nothing is in the way (warnings may be), 1 something is.
     """

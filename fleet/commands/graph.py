@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fleet.commands.session import Session, pass_session
+from fleet.commands.session import Session, examples, pass_session
 from fleet.graph.mesh import cluster, mesh
 from fleet.graph.table import table
 from fleet.model import Fleet
@@ -20,7 +20,12 @@ KINDS: Mapping[str, Callable[[Fleet], str]] = {
 }
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet graph --output fleet.svg",
+        "fleet graph --kind doors --output doors.svg",
+    )
+)
 @click.option(
     "--kind",
     type=click.Choice(list(KINDS)),
@@ -42,9 +47,6 @@ def graph(session: Session, kind: str, output: Path | None) -> None:
     give equal bytes. It follows from fleet.yaml, what runs have learned, and the table of doors
     that firewalls and the tailnet's policy come from.
 
-    \b
-    fleet graph --output fleet.svg
-    fleet graph --kind doors --output doors.svg
     """
     picture = KINDS[kind](session.target().fleet)
     if output is None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fleet import upgrades, upstream
-from fleet.commands.session import Session, console, json_option, pass_session, print_json
+from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.problems import WrongUsageError
 from fleet.progress import waiting
 from fleet.upgrades import Pending, State
@@ -19,7 +19,13 @@ ERROR, CHANGES = 1, 2  # exit codes; CHANGES: something is outdated
 SHOWN = 8  # upgrades of a host; --json has all
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fleet outdated",
+        "fleet outdated --pins             the downloads alone; asks no host",
+        "fleet outdated --hosts --refresh  the hosts alone, with fresh lists",
+    )
+)
 @click.option("--pins", "pins_only", is_flag=True, help="Only what artifacts.lock.yaml pins.")
 @click.option("--hosts", "hosts_only", is_flag=True, help="Only what hosts have pending.")
 @click.option("--refresh", is_flag=True, help="Have the hosts fetch their package lists first.")
@@ -33,11 +39,6 @@ def outdated(
     Upgrades nothing. The sources of the pins are asked, as `fleet pin` does, and the command that
     takes a new version is shown. The hosts are asked for pending upgrades and whether they want to
     be started anew, by the package lists that they have; --refresh has them fetch new ones.
-
-    \b
-    fleet outdated                    both
-    fleet outdated --pins             the downloads alone; asks no host
-    fleet outdated --hosts --refresh  the hosts alone, with fresh lists
 
     Exit code: 0 nothing is outdated, 2 something is, 1 a source or a host could not be asked.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.health.inside import plain
@@ -24,7 +24,9 @@ from orchestrator.health.model import (
 DAY_S = 86400.0
 DISK_WARN = 5  # percentage points before the limit
 BAD_CONDITIONS = ("unreachable", "logged-out", "stuck", "unknown")
-OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
+OK, WARNING, FAILED, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.FAILED, Verdict.UNKNOWN
+SCHEDULER, PAGE = "icecc-scheduler", "orchestrator"  # daemons by their short names
+WALL = "wall"  # the daemon that keeps a host's firewall in force: others start behind it alone
 
 
 def judge(expected: Expected, inside: Mapping[str, Inside], outside: Outside) -> tuple[Item, ...]:
@@ -32,7 +34,13 @@ def judge(expected: Expected, inside: Mapping[str, Inside], outside: Outside) ->
     items: list[Item] = []
     for host in expected.hosts:
         items += _Host(expected, host, inside.get(host.name), outside).items()
-    return (*items, *_fleet(expected, outside), *_twins(expected, inside))
+    down = {
+        (host, name)
+        for host, seen in inside.items()
+        for name, state in seen.services.items()
+        if not state.running
+    }
+    return (*items, *_fleet(expected, outside, down), *_twins(expected, inside))
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,8 @@ class _Host:
     def _service(self, name: str) -> Item:
         found = self.seen.services.get(name) if self.seen else None
         kind, here = f"service {name}", self.host.name
+        if name != WALL and found and not found.running and self._down(WALL):
+            return self._item(kind, UNKNOWN, f"it waits for the firewall: see service {WALL}")
         if found is None:
             return self._item(kind, FAILED, "its manager knows no such service", self._apply)
         if found.masked:
@@ -86,6 +96,17 @@ class _Host:
         if not found.running:
             return self._item(kind, FAILED, "it does not run", f"fleet logs {here} {name}")
         return self._item(kind, OK, "it runs")
+
+    def _down(self, name: str) -> bool:
+        """Whether the host says that this daemon should run and does not."""
+        found = self.seen.services.get(name) if self.seen else None
+        return name in self.host.services and found is not None and not found.running
+
+    def _because(self, daemon: str) -> str:
+        """Which other item says why the orchestrator does not see a daemon; empty for none."""
+        if self.seen and self.host.tailnet and self.seen.tailnet != "Running":
+            return "see tailnet"
+        return f"see service {daemon}" if self._down(daemon) else ""
 
     @property
     def _apply(self) -> str:
@@ -152,28 +173,39 @@ class _Host:
             return
         here, boss = self.host.name, self.expected.orchestrator
         if here in self.outside.pings and here != boss:
-            fault = self.outside.pings[here]
-            asleep = fault and self.host.may_sleep and self.seen is None
-            verdict = Verdict.PENDING if asleep else FAILED if fault else OK
-            advice = f"fleet ssh {boss} -- tailscale ping {here}"
-            yield self._item("ping from", verdict, fault or f"{boss} reaches it", advice)
+            yield self._ping_from(self.outside.pings[here])
         if self.host.agent:
-            yield self._agent()
-            yield from self._registered()
+            agent = self._agent()
+            yield agent
+            yield from self._registered(agent)
         if self.host.node and not self.outside.scheduler_fault:
             yield self._node()
+
+    def _ping_from(self, fault: str) -> Item:
+        here, boss = self.host.name, self.expected.orchestrator
+        if not fault:
+            return self._item("ping from", OK, f"{boss} reaches it")
+        if self.seen is None and self.host.may_sleep:
+            return self._item("ping from", Verdict.PENDING, fault)
+        if self.seen and self.host.tailnet and self.seen.tailnet != "Running":
+            return self._item("ping from", UNKNOWN, "see tailnet")
+        advice = f"fleet ssh {boss} -- tailscale ping {here}"
+        return self._item("ping from", FAILED, fault, advice)
 
     def _agent(self) -> Item:
         seen = self.outside.agents.get(self.host.name)
         advice = f"fleet logs {self.host.name} agentapi"
+        well = seen and seen.code == 200 and _status(seen.said) in ("stable", "running")
+        if why := "" if well else self._because("agentapi"):
+            return self._item("agent", UNKNOWN, why)
         if seen is None or not seen.code:
             words = seen.said if seen else "it was not asked"
             return self._item("agent", FAILED, f"/status does not answer: {words}", advice)
-        well = seen.code == 200 and _status(seen.said) in ("stable", "running")
         words = f"/status answers {seen.code} {seen.said}"
         return self._item("agent", OK if well else FAILED, words, advice)
 
-    def _registered(self) -> Iterator[Item]:
+    def _registered(self, agent: Item) -> Iterator[Item]:
+        """How the page has it; an agent that does not answer is nothing new there."""
         if self.outside.page_fault:
             return
         seen, here = self.outside.registered.get(self.host.name), self.host.name
@@ -187,6 +219,9 @@ class _Host:
             words = "nearly spent" if seen.near else "not spent"
             yield self._item("budget", WARNING if seen.near else OK, words, "fleet budget")
         bad = seen.condition in BAD_CONDITIONS
+        if bad and agent.verdict is not OK:
+            yield self._item("registered", UNKNOWN, "see agent")
+            return
         words = f"the page shows it {seen.condition}" + (f": {seen.said}" if seen.said else "")
         yield self._item("registered", FAILED if bad else OK, words, "fleet agents")
 
@@ -197,6 +232,8 @@ class _Host:
         if here in self.outside.blocked:
             words = f"blocked: {self.outside.blocked[here]}"
             return self._item("node", FAILED, words, f"fleet workers --unblock {here}")
+        if why := "" if mine else self._because("iceccd"):
+            return self._item("node", UNKNOWN, why)
         if not mine:
             words = "the scheduler does not have it"
             return self._item("node", FAILED, words, f"fleet logs {here} iceccd")
@@ -214,19 +251,25 @@ def _status(body: str) -> str:
     return str(said.get("status", "")) if isinstance(said, dict) else ""
 
 
-def _fleet(expected: Expected, outside: Outside) -> Iterator[Item]:
+def _fleet(
+    expected: Expected, outside: Outside, down: Collection[tuple[str, str]]
+) -> Iterator[Item]:
     boss = expected.orchestrator
     if outside.fault:
         advice = f"fleet status; fleet logs {boss} orchestrator"
         yield Item("orchestrator", "", FAILED, outside.fault, advice)
         return
     yield Item("orchestrator", "", OK, f"{boss} looks after the others")
-    if outside.scheduler_fault:
+    if outside.scheduler_fault and (expected.scheduler, SCHEDULER) in down:
+        yield Item("scheduler", "", UNKNOWN, f"see service {SCHEDULER}")
+    elif outside.scheduler_fault:
         advice = f"fleet logs {expected.scheduler} icecc-scheduler"
         yield Item("scheduler", "", FAILED, outside.scheduler_fault, advice)
     else:
         yield _scheduler(expected, outside)
-    if outside.page_fault:
+    if outside.page_fault and (boss, PAGE) in down:
+        yield Item("page", "", UNKNOWN, f"see service {PAGE}")
+    elif outside.page_fault:
         yield Item("page", "", FAILED, outside.page_fault, f"fleet logs {boss} orchestrator")
     else:
         yield Item("page", "", OK, f"shows {len(outside.registered)} agents")

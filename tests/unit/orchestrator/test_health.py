@@ -204,6 +204,45 @@ def test_an_orchestrator_that_is_off_is_one_fault_and_the_rest_is_judged() -> No
     assert set(found) == {"reached@boss", "orchestrator", "disk@pi"}
 
 
+def test_one_cause_is_one_fault() -> None:
+    """What only follows from it is unknown, and says which item to see."""
+    stopped = service(Service(running=False))(WELL)
+    gone = replace(FINE, members=without("pi"))
+    found = bad(items({"pi": stopped}, gone))
+    assert {name: one.verdict for name, one in found.items()} == {
+        "service iceccd@pi": Verdict.FAILED,
+        "node@pi": Verdict.UNKNOWN,
+    }
+    assert found["node@pi"].evidence == "see service iceccd"
+    silent = replace(
+        gone,
+        agents={**FINE.agents, "pi": AgentSeen(0, "refused")},
+        registered={**FINE.registered, "pi": Registered("unreachable")},
+        pings={**FINE.pings, "pi": "no reply"},
+    )
+    found = bad(items({"pi": replace(WELL, tailnet="Stopped", ping=None)}, silent))
+    assert {name for name, one in found.items() if one.verdict is Verdict.FAILED} == {"tailnet@pi"}
+    found = bad(items({"pi": replace(WELL)}, silent))
+    assert found["registered@pi"].verdict is Verdict.UNKNOWN
+
+
+def test_a_firewall_that_is_down_is_one_fault() -> None:
+    behind = replace(EXPECTED.hosts[1], services={**SERVICES, "wall": "agentfleet-wall.service"})
+    fleet = replace(EXPECTED, hosts=(EXPECTED.hosts[0], behind, EXPECTED.hosts[2]))
+    down = replace(WELL, services={name: Service(running=False) for name in behind.services})
+    found = bad(judge(fleet, {one.name: WELL for one in EXPECTED.hosts} | {"pi": down}, FINE))
+    assert {name for name, one in found.items() if one.verdict is Verdict.FAILED} == {
+        "service wall@pi"
+    }
+
+
+def test_a_daemon_of_the_orchestrator_that_is_down_is_one_fault() -> None:
+    boss = replace(WELL, services={**WELL.services, "icecc-scheduler": Service(running=False)})
+    found = bad(items({"boss": boss}, replace(FINE, members=(), scheduler_fault="refused")))
+    assert found["scheduler"].evidence == "see service icecc-scheduler"
+    assert found["scheduler"].verdict is Verdict.UNKNOWN
+
+
 def test_a_clock_counts_as_wrong_only_beyond_what_the_way_took() -> None:
     assert bad(items({"pi": replace(WELL, offset_s=6.0, give_s=2.0)})) == {}
 
