@@ -18,7 +18,7 @@ from fleet.commands.session import (
 
 @click.command(
     epilog=examples(
-        "fleet kill rpi1",
+        "fleet kill berry",
         "fleet kill --all",
     )
 )

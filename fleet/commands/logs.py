@@ -20,9 +20,9 @@ LINES = 100
 
 @click.command(
     epilog=examples(
-        "fleet logs rpi1 iceccd -f",
-        "fleet logs arch-orchestrator gateway --since '1 hour ago'",
-        "fleet logs macbook1 agentapi -n 500 | grep -i error",
+        "fleet logs berry iceccd -f",
+        "fleet logs boss gateway --since '1 hour ago'",
+        "fleet logs mac agentapi -n 500 | grep -i error",
     )
 )
 @click.argument("host", shell_complete=complete.hosts)

@@ -22,7 +22,7 @@ ERROR = 1
 @click.command(
     "new-session",
     epilog=examples(
-        "fleet new-session rpi1",
+        "fleet new-session berry",
         "fleet new-session --all",
     ),
 )

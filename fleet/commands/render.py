@@ -38,7 +38,7 @@ SECRET = b"(a secret: its content is never rendered)\n"
 
 @click.command(
     epilog=examples(
-        "fleet render --host rpi1 --output /tmp/out",
+        "fleet render --host berry --output /tmp/out",
     )
 )
 @click.option(

@@ -22,8 +22,8 @@ CODES = {Outcome.RESTARTED: 0, Outcome.FAILED: 1, Outcome.BUSY: 2}
 
 @click.command(
     epilog=examples(
-        "fleet restart rpi1 iceccd",
-        "fleet restart rpi1 agentapi --now --yes  its conversation is lost",
+        "fleet restart berry iceccd",
+        "fleet restart berry agentapi --now --yes  its conversation is lost",
     )
 )
 @click.argument("host", shell_complete=complete.hosts)

@@ -16,9 +16,9 @@ from fleet.ssh import route
 @click.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog=examples(
-        "fleet ssh rpi1",
-        "fleet ssh macbook1 -- uptime",
-        "fleet ssh rpi1 -- 'df -h / && free -m'",
+        "fleet ssh berry",
+        "fleet ssh mac -- uptime",
+        "fleet ssh berry -- 'df -h / && free -m'",
     ),
 )
 @click.argument("host", shell_complete=complete.hosts)

@@ -41,8 +41,8 @@ class Verdict:
 
 @click.command(
     epilog=examples(
-        "fleet trust rpi1",
-        "fleet trust rpi1 --fingerprint SHA256:…   as its console shows it",
+        "fleet trust berry",
+        "fleet trust berry --fingerprint SHA256:…   as its console shows it",
     )
 )
 @click.argument("names", metavar="HOST...", nargs=-1, required=True, shell_complete=complete.hosts)

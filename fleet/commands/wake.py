@@ -16,8 +16,8 @@ TIMEOUT_S = 180  # a desktop with Windows that begins from nothing takes two min
 
 @click.command(
     epilog=examples(
-        "fleet wake windows-desktop",
-        "fleet wake windows-desktop && fleet ssh windows-desktop",
+        "fleet wake win",
+        "fleet wake win && fleet ssh win",
     )
 )
 @click.argument("host", shell_complete=complete.hosts)

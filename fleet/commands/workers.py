@@ -36,7 +36,7 @@ class Worker:
 @click.command(
     epilog=examples(
         "fleet workers                        who compiles, who is blocked",
-        "fleet workers --unblock rpi1         shows why it is blocked, asks, lets it in again",
+        "fleet workers --unblock berry        shows why it is blocked, asks, lets it in again",
     )
 )
 @click.option(
