@@ -29,7 +29,7 @@ _EXITS = {Verdict.FAILED: Exit.ERROR, Verdict.PENDING: Exit.OFF}
 @click.command(
     epilog=examples(
         "fleet check",
-        "fleet check --only rpi1 --all    one host, item by item",
+        "fleet check --only berry --all    one host, item by item",
         "fleet check --only agent         one item of all hosts",
         "fleet check --deep",
     )

@@ -20,7 +20,7 @@ SHOWN = 20  # runs
 @click.command(
     epilog=examples(
         "fleet history",
-        "fleet history --host rpi1             what was done there, from wherever",
+        "fleet history --host berry             what was done there, from wherever",
         "fleet history 20260131T2010           one run, change by change",
     )
 )

@@ -27,7 +27,7 @@ from operations.locks import ABANDONED_MIN, FLEET_LOCK
 
     Exit code: 0 there is none any more, 1 a lock could not be taken away, 130 you said no.
     """,
-    epilog=examples("fleet unlock", "fleet unlock rpi1 --yes"),
+    epilog=examples("fleet unlock", "fleet unlock berry --yes"),
 )
 @click.argument("hosts", metavar="[HOST]...", nargs=-1, shell_complete=complete.limits)
 @click.option("--yes", is_flag=True, help="Do not ask.")

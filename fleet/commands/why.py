@@ -16,8 +16,8 @@ from fleet.provenance import last_run, origin
 
 @click.command(
     epilog=examples(
-        "fleet why rpi1 /etc/systemd/system/agentfleet-iceccd.service",
-        "fleet why imac org.agentfleet.iceccd",
+        "fleet why berry /etc/systemd/system/agentfleet-iceccd.service",
+        "fleet why mac org.agentfleet.iceccd",
     )
 )
 @click.argument("host", shell_complete=complete.hosts)
