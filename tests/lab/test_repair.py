@@ -113,7 +113,7 @@ def test_a_daemon_restarted_by_hand_with_new_inputs_is_left_alone(lab: Lab) -> N
     assert converge("--limit", "rpi2").changes == {}
 
 
-@pytest.mark.parametrize("after_s", [2.0, 4.0, 7.0, 12.0])
+@pytest.mark.parametrize("after_s", [3.0, 8.0])
 def test_a_run_killed_half_way_is_finished_by_the_next(
     lab: Lab, tmp_path: Path, after_s: float
 ) -> None:
