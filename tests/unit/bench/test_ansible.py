@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ import pytest
 from bench import ansible
 from bench.ansible import Measured, Play, hang_up, home, inventory, lines, recap, variables, x86
 from bench.state import State, state_of
-from fleet.plan import ONLY
+from fleet.model import load_fleet
+from fleet.plan import ONLY, view_of
 from fleet.resources import Directory, File, Manager
 from tests.golden import target, views
 
@@ -45,6 +47,16 @@ def test_one_capability_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {file.path for file in state.files} >= {"/etc/ssh/sshd_config.d/10-agentfleet.conf"}
     assert state.services == ()
     assert 10 < state.items < 28
+
+
+def test_the_fleet_of_first_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ONLY, ansible.FIRST)
+    fleet = load_fleet(ansible.FIRST_FLEET)
+    first = replace(target(), fleet=fleet)
+    assert x86(first) == tuple(host.name for host in fleet.hosts), "or it is there for nothing"
+    states = {name: state_of(view_of(first, name)) for name in x86(first)}
+    assert {state.manager for state in states.values()} == {Manager.PACMAN, Manager.APT}
+    assert all(state.packages and state.files for state in states.values())
 
 
 def test_the_inventory_has_what_each_host_wants(tmp_path: Path) -> None:

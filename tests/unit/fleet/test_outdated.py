@@ -192,6 +192,7 @@ def machine(tmp_path: Path) -> Callable[..., Pending]:
     def run(refresh: str = "", **programs: str) -> Pending:
         for name, body in programs.items():
             path = folder / name.replace("_", "-")
+            path.unlink(missing_ok=True)  # it may be a link to the program of this machine
             path.write_text(f"#!/bin/sh\n{body}\n")
             path.chmod(0o755)
         done = subprocess.run(
