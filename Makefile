@@ -46,8 +46,9 @@ golden: $(VENV)/ready ## write the golden files and the docs' pictures of the fl
 screenshots: $(VENV)/ready ## photograph the pages for docs/img
 	$(BIN)/python -m tests.browser.screenshots
 
-bench: $(VENV)/ready ## a run that changes nothing: ours, stock pyinfra, bare ssh, side by side
+bench: $(VENV)/ready ## ours, stock pyinfra, Ansible, bare ssh: a run that changes nothing, a first run
 	$(BIN)/python -m bench.noop
+	$(BIN)/python -m bench.ansible
 	$(BIN)/python -m bench.gateway
 
 bench-gateway: $(VENV)/ready ## many streams at once: through the metering gateway, and direct
@@ -67,6 +68,9 @@ lock: $(VENV)/ready ## choose the versions of all Python packages anew
 	$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --strip-extras \
 	    --allow-unsafe --no-header --no-annotate --no-emit-options --no-emit-index-url \
 	    --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header \
+	    --no-annotate --no-emit-options --no-emit-index-url --no-emit-find-links \
+	    --no-emit-trusted-host --output-file bench/ansible.requirements.lock bench/ansible.requirements.in
 
 clean: ## take the lab down and remove what was built here; the caches outside stay
 	-[ ! -x $(BIN)/fleet ] || $(BIN)/fleet lab destroy

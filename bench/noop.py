@@ -44,10 +44,10 @@ def floor(target: Target) -> None:
         list(pool.map(check, [host.name for host in target.fleet.hosts]))
 
 
-def pyinfra(deploy: str, more: Mapping[str, str] | None = None) -> dict[str, int]:
+def pyinfra(deploy: str, more: Mapping[str, str] | None = None, *options: str) -> dict[str, int]:
     """A pyinfra run over the lab; returns the remote executions of each host.
 
-    `more` goes into its environment.
+    `more` goes into its environment, `options` are pyinfra's own.
     """
     with tempfile.NamedTemporaryFile(suffix=".json") as counts:
         command = [
@@ -58,6 +58,7 @@ def pyinfra(deploy: str, more: Mapping[str, str] | None = None) -> dict[str, int
             "lab/inventory.py",
             deploy,
             "-y",
+            *options,
         ]
         environment = {**os.environ, "FLEET_TARGET": LAB, "PYINFRA_PROGRESS": "off", **(more or {})}
         run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)

@@ -55,6 +55,8 @@ def guarded(what: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
     try:
         return list(look())
     except Exception as error:
+        for problem in getattr(error, "problems", ()):  # a FleetError, which may not be importable
+            return [fault(what, tidy(problem.fault), tidy(problem.fix))]
         said = tidy(f"{type(error).__name__}: {error}")
         return [fault(what, f"could not be looked at: {said}", "make venv")]
 

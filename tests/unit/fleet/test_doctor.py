@@ -136,6 +136,15 @@ def test_a_check_that_raises_is_a_row() -> None:
     assert found.says == "could not be looked at: IndexError: list index out of range"
 
 
+def test_a_check_that_knows_the_remedy_says_it() -> None:
+    def look() -> list[Check]:
+        raise FleetError.of("ssh-keyscan", "there is no such program here", "install it")
+
+    assert only(guarded("it", look)) == Check(
+        "it", Verdict.FAULT, "there is no such program here", "install it"
+    )
+
+
 def test_what_is_not_in_git(tmp_path: Path) -> None:
     file, lock = tmp_path / "fleet.yaml", tmp_path / "fleet.lock.yaml"
     file.write_text("version: 1\n")
