@@ -116,8 +116,8 @@ def _blocked(socket: Path) -> dict[str, str]:
 
 def _page(socket: Path) -> tuple[dict[str, Registered], tuple[str, ...], str]:
     try:
-        agents = _asked(socket, "/api/agents")["agents"]
-        strangers = _asked(socket, "/api/strangers")["strangers"]
+        agents = _asked(socket, "/api/v1/agents")["agents"]
+        strangers = _asked(socket, "/api/v1/strangers")["strangers"]
         registered = {str(one["host"]["name"]): _registered(one) for one in agents}
         found = tuple(plain(f"{one['name']} at {one['address']}") for one in strangers)
     except (ServiceError, LookupError, TypeError) as error:
