@@ -186,15 +186,18 @@ def machine(tmp_path: Path) -> Callable[..., Pending]:
     """Run the script for a host here, on a machine that has these programs and no others."""
     folder = tmp_path / "machine"
     folder.mkdir()
-    for tool in TOOLS:
-        (folder / tool).symlink_to(str(shutil.which(tool)))
+
+    def put(name: str, body: str) -> None:
+        path = folder / name.replace("_", "-")
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+
+    for tool in TOOLS:  # no links: what is written to one would be the machine's own program
+        put(tool, f'exec {shutil.which(tool)} "$@"')
 
     def run(refresh: str = "", **programs: str) -> Pending:
         for name, body in programs.items():
-            path = folder / name.replace("_", "-")
-            path.unlink(missing_ok=True)  # it may be a link to the program of this machine
-            path.write_text(f"#!/bin/sh\n{body}\n")
-            path.chmod(0o755)
+            put(name, body)
         done = subprocess.run(
             ["/bin/sh", "-s"],
             input=upgrades._SCRIPT.format(refresh=refresh, modules=tmp_path / "modules"),
