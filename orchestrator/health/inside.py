@@ -30,7 +30,7 @@ def read_inside(text: str, asked: float, answered: float) -> Inside:
         return Inside(fault="it did not say all of it")
     middle, half = (asked + answered) / 2, (answered - asked) / 2
     return Inside(
-        offset_s=found.clock - middle if found.clock else 0.0,
+        offset_s=None if found.clock is None else found.clock - middle,
         give_s=half + 1.0,  # it tells whole seconds
         disks=found.disks,
         services=found.services,
@@ -46,7 +46,7 @@ def read_inside(text: str, asked: float, answered: float) -> Inside:
 class _Reader:
     def __init__(self) -> None:
         self.ended = False
-        self.clock = 0.0
+        self.clock: float | None = None
         self.disks: dict[str, int] = {}
         self.services: dict[str, Service] = {}
         self.tailnet = ""

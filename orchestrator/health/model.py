@@ -89,14 +89,14 @@ class Service:
 class Inside:
     """What a host said of itself. `fault`: why it said nothing; `silent`: nothing answered at all.
 
-    `offset_s` is how far its clock is off, give or take `give_s`. `disks` maps mount points to the
+    `offset_s` is how far its clock is off, give or take `give_s`; None: it did not say. `disks` maps mount points to the
     percentage that is used. `key_s` is how long the tailnet key is good for, None for ever.
     `ping` is what went wrong on the way to the orchestrator, empty for nothing, None: not tried.
     """
 
     fault: str = ""
     silent: bool = False
-    offset_s: float = 0.0
+    offset_s: float | None = 0.0
     give_s: float = 0.0
     disks: Mapping[str, int] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)

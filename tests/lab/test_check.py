@@ -16,7 +16,7 @@ GUEST = "iceccd -n home -N guest -s {boss} --no-remote -b /tmp/guest -l /dev/nul
 SHUT = """nft add table inet fault
 nft add chain inet fault in '{ type filter hook input priority -300; }'
 nft add rule inet fault in tcp dport 3284 drop"""
-LATE = '#!/bin/sh\\n[ "$1" = +%s ] && exec /bin/date -r /etc/hosts +%s\\nexec /bin/date "$@"\\n'
+LATE = "#!/bin/sh\\necho 1000000000\\n"
 SETTLE_S = 90.0  # a daemon that was restarted is back at the scheduler, a page has asked everybody
 
 
@@ -63,8 +63,7 @@ def test_all_is_well(lab: Lab) -> None:
 def test_faults_on_many_hosts_turn_their_own_items_red(lab: Lab) -> None:
     address = lab.fleet.host(BOSS).addresses.tailnet
     lab.run("rpi1", "systemctl stop agentfleet-iceccd")
-    lab.run("rpi2", "systemctl mask --now agentfleet-agentapi 2>/dev/null; systemctl is-active "
-            "agentfleet-agentapi || true")  # fmt: skip
+    lab.run("rpi2", "systemctl stop agentfleet-agentapi")
     lab.run("rpi3", SHUT)
     lab.run("imac", "mv /opt/agentfleet/claude-code /opt/agentfleet/claude-code.away")
     lab.run("macbook1", f"printf '{LATE}' >/usr/local/bin/date; chmod +x /usr/local/bin/date")
@@ -75,7 +74,7 @@ def test_faults_on_many_hosts_turn_their_own_items_red(lab: Lab) -> None:
     lab.poweroff("windows-laptop")
     wanted = {
         "service iceccd@rpi1": "fleet logs rpi1 iceccd",
-        "service agentapi@rpi2": "fleet apply --limit rpi2",
+        "service agentapi@rpi2": "fleet logs rpi2 agentapi",
         "agent@rpi3": "fleet logs rpi3 agentapi",
         "versions@imac": "fleet apply --limit imac",
         "clock@macbook1": "timedatectl",
@@ -102,7 +101,6 @@ def test_faults_on_many_hosts_turn_their_own_items_red(lab: Lab) -> None:
         lab.run("macbook1", "rm /usr/local/bin/date")
         lab.run("imac", "mv /opt/agentfleet/claude-code.away /opt/agentfleet/claude-code")
         lab.run("rpi3", "nft delete table inet fault")
-        lab.run("rpi2", "systemctl unmask agentfleet-agentapi")
     assert fleet("apply", "--yes").returncode == 0
     settles(set())
 

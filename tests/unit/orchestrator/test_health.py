@@ -106,6 +106,7 @@ INNER: list[tuple[Inner, str, Verdict, str]] = [
     (lambda w: replace(w, disks={"/": 96}), "disk", Verdict.FAILED, "df -h"),
     (lambda w: replace(w, disks={"/": 91}), "disk", Verdict.WARNING, "df -h"),
     (lambda w: replace(w, offset_s=60.0), "clock", Verdict.FAILED, "timedatectl"),
+    (lambda w: replace(w, offset_s=None), "clock", Verdict.FAILED, "timedatectl"),
     (lambda w: replace(w, offset_s=-3600.0), "clock", Verdict.FAILED, "timedatectl"),
     (lambda w: replace(w, tailnet="NeedsLogin"), "tailnet", Verdict.FAILED, "tailscale status"),
     (lambda w: replace(w, key_s=-5.0), "tailnet", Verdict.FAILED, "--force-reauth"),
