@@ -32,8 +32,10 @@ WALL = "wall"  # the daemon that keeps a host's firewall in force: others start 
 def judge(expected: Expected, inside: Mapping[str, Inside], outside: Outside) -> tuple[Item, ...]:
     """Every item, host by host, then those of the fleet. `inside` may lack hosts: not asked."""
     items: list[Item] = []
+    boss = inside.get(expected.orchestrator)
+    boss_off = boss is not None and bool(boss.fault)
     for host in expected.hosts:
-        items += _Host(expected, host, inside.get(host.name), outside).items()
+        items += _Host(expected, host, inside.get(host.name), outside, boss_off).items()
     down = {
         (host, name)
         for host, seen in inside.items()
@@ -49,6 +51,7 @@ class _Host:
     host: ExpectedHost
     seen: Inside | None
     outside: Outside
+    boss_off: bool  # the orchestrator, and an item says so
 
     def items(self) -> Iterator[Item]:
         """All of one host's."""
@@ -143,6 +146,9 @@ class _Host:
             yield self._item("tailnet", OK, "it is in the tailnet")
         boss = self.expected.orchestrator
         if seen.ping is not None and here != boss:
+            if seen.ping and self.boss_off:
+                yield self._item("ping to", UNKNOWN, f"see reached of {boss}")
+                return
             words = seen.ping or f"it reaches {boss}"
             advice = f"fleet ssh {here} -- tailscale ping {boss}"
             yield self._item("ping to", FAILED if seen.ping else OK, words, advice)

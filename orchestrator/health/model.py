@@ -89,9 +89,9 @@ class Service:
 class Inside:
     """What a host said of itself. `fault`: why it said nothing; `silent`: nothing answered at all.
 
-    `offset_s` is how far its clock is off, give or take `give_s`; None: it did not say. `disks` maps
-    mount points to the percentage that is used. `key_s` is how long the tailnet key is good for,
-    None for ever.
+    `offset_s` is how far its clock is off, give or take `give_s`; None: it did not say. `disks`
+    maps mount points to the percentage that is used. `key_s` is how long the tailnet key is good
+    for, None for ever.
     `ping` is what went wrong on the way to the orchestrator, empty for nothing, None: not tried.
     """
 

@@ -200,8 +200,12 @@ def test_a_laptop_that_is_off_is_one_pending_item() -> None:
 def test_an_orchestrator_that_is_off_is_one_fault_and_the_rest_is_judged() -> None:
     dead = Inside(fault=OFF, silent=True)
     found = bad(
-        items({"boss": dead, "pi": replace(WELL, disks={"/": 99})}, Outside(fault="no answer"))
+        items(
+            {"boss": dead, "pi": replace(WELL, disks={"/": 99}, ping="no reply")},
+            Outside(fault="no answer"),
+        )
     )
+    assert found.pop("ping to@pi").verdict is Verdict.UNKNOWN
     assert set(found) == {"reached@boss", "orchestrator", "disk@pi"}
 
 
