@@ -9,9 +9,10 @@ import re
 from dataclasses import dataclass
 
 from pyinfra import host, logger
-from pyinfra.api import FactBase, operation
+from pyinfra.api import operation
 
 from facts.look import Look
+from facts.looking import Looked
 from fleet.resources import NO_MANAGER, Manager, Resources
 from operations.change import (
     Change,
@@ -73,23 +74,6 @@ class Upgrade:
     new: str
 
 
-class Pending(FactBase[list[str]]):
-    """What a manager's question prints; the question arrives on standard input."""
-
-    def command(self) -> str:
-        """A shell that reads its script from standard input."""
-        return "sh -s"
-
-    @staticmethod
-    def default() -> list[str]:
-        """Nothing is to be upgraded."""
-        return []
-
-    def process(self, output: list[str]) -> list[str]:
-        """Keep the lines; `read` knows the manager they are of."""
-        return output
-
-
 _answers: dict[str, list[str]] = {}
 
 
@@ -110,7 +94,7 @@ def _plan(want: Resources, context: HostContext, look: Look) -> Change | None:
         raise RefusedError(NO_MANAGER)
     if host.name not in _answers:  # once a run: between plan and change nothing is fetched anew
         script = wrap(f"{_ASK[manager]}\n{_REBOOT}")
-        _answers[host.name] = host.get_fact(Pending, _stdin=script)
+        _answers[host.name] = host.get_fact(Looked, _stdin=script)
     return plan(manager, _answers[host.name])
 
 

@@ -81,7 +81,7 @@ def apply(
         if not plan.named(Standing.CHANGES):
             done = Applier(session.target, runner, watcher.heard, watcher.turn).apply(plan)
         elif agreed(plan, yes=yes):
-            done = _apply(session, runner, plan, watcher, lock)
+            done = carry_out(session, runner, plan, watcher, lock)
         else:
             return Exit.INTERRUPTED
     note_run(target, run, done, began, truth=plan.truth)
@@ -144,12 +144,19 @@ def agreed(plan: Planned, *, yes: bool, command: str = "fleet apply") -> bool:
     return click.confirm(f"Change {count} {'host' if count == 1 else 'hosts'}?", err=True)
 
 
-def _apply(
-    session: Session, runner: Runner, plan: Planned, watcher: Watcher, lock: FleetLock
+def carry_out(
+    session: Session,
+    runner: Runner,
+    plan: Planned,
+    watcher: Watcher,
+    lock: FleetLock,
+    what: str = "applying",
 ) -> Applied:
+    """Go through the waves of the plan, and keep the fleet's lock alive meanwhile."""
+
     def heard(event: Event) -> None:
         lock.renew()
         watcher.heard(event)
 
-    with watcher.over("applying"):
+    with watcher.over(what):
         return Applier(session.target, runner, heard, watcher.turn).apply(plan)

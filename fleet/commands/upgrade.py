@@ -6,18 +6,18 @@ import time
 
 import click
 
-from fleet.apply import Applied, Applier
-from fleet.commands.apply import agreed
+from fleet.apply import Applied
+from fleet.commands.apply import agreed, carry_out
 from fleet.commands.planview import show_plan, show_results
 from fleet.commands.running import limit_option, note_run, plan_as_dict, plan_of, runner_for
 from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.commands.watching import Watcher
 from fleet.exits import Exit
 from fleet.fleetlock import FleetLock
-from fleet.planned import Planned, Standing
+from fleet.planned import Standing
 from fleet.problems import WrongUsageError
 from fleet.run import Run
-from fleet.runner import Event, Runner
+from fleet.runner import Runner
 
 DEPLOY = "fleet/upgrade_deploy.py"
 
@@ -56,7 +56,7 @@ def upgrade(
             show_plan(console(), plan, diffs=False)
         if plan.named(Standing.CHANGES) and not agreed(plan, yes=yes, command="fleet upgrade"):
             return Exit.INTERRUPTED
-        done = _upgrade(session, runner, plan, watcher, lock)
+        done = carry_out(session, runner, plan, watcher, lock, "upgrading")
         done = _with_reboots(session, runner, done, watcher, run)
     note_run(target, run, done, began)
     if as_json:
@@ -64,17 +64,6 @@ def upgrade(
     elif plan.named(Standing.CHANGES):
         show_results(console(), done)
     return done.exit
-
-
-def _upgrade(
-    session: Session, runner: Runner, plan: Planned, watcher: Watcher, lock: FleetLock
-) -> Applied:
-    def heard(event: Event) -> None:
-        lock.renew()
-        watcher.heard(event)
-
-    with watcher.over("upgrading"):
-        return Applier(session.target, runner, heard, watcher.turn).apply(plan)
 
 
 def _with_reboots(
