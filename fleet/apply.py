@@ -9,6 +9,7 @@ from enum import StrEnum
 from fleet.exits import Exit, worst
 from fleet.gate import ailing
 from fleet.planned import HostPlan, Planned, Standing, gather
+from fleet.problems import FleetError
 from fleet.runner import Event, Runner
 from fleet.target import Target
 from fleet.waves import Wave, waves
@@ -99,8 +100,18 @@ class Applier:
         self.done = Applied()
 
     def apply(self, plan: Planned) -> Applied:
-        """Change the hosts that the plan changes; then what follows from what they have told."""
+        """Change the hosts that the plan changes; then what follows from what they have told.
+
+        An interrupt while nothing is changed ends it, too, and what was done so far is told.
+        """
         self.done.results |= {host.host: _before(host) for host in plan.hosts}
+        try:
+            self._go(plan)
+        except KeyboardInterrupt:
+            self.done.stopped = True
+        return self.done
+
+    def _go(self, plan: Planned) -> None:
         before = self._lock()
         self._in_waves(plan.named(Standing.CHANGES))
         for _ in range(SETTLES):
@@ -108,7 +119,6 @@ class Applier:
                 break
             before = self._lock()
             self._settle([host.host for host in plan.hosts if not host.unreached])
-        return self.done
 
     def _lock(self) -> bytes:
         """What has been learned so far."""
@@ -119,6 +129,10 @@ class Applier:
         self._runner.target = self._load()
         seen = self._runner.look(names, self._heard)
         found = gather(self._runner.target, names, seen.events, "plan")
+        for host in found:
+            if host.error:
+                was = self.done.results[host.host]
+                self.done.results[host.host] = _joined(was, result_of(host, stopped=False))
         if changing := tuple(one.host for one in found if one.standing is Standing.CHANGES):
             self._wave(Wave("settle", changing))
 
@@ -132,7 +146,13 @@ class Applier:
 
     def _wave(self, wave: Wave) -> None:
         self._turn(wave)
-        outcome = self._runner.change(wave.hosts, self._heard)
+        try:
+            outcome = self._runner.change(wave.hosts, self._heard)
+        except FleetError as error:  # pyinfra itself broke: how far it came nobody knows
+            self.done.broken = (f"{wave.name}: {error}",)
+            for name in wave.hosts:
+                self.done.results[name] = Result(name, Ending.FAILED, error=str(error))
+            return
         self._runner.target = target = self._load()
         for host in gather(target, wave.hosts, outcome.events, "apply"):
             result = result_of(host, stopped=outcome.stopped)

@@ -44,7 +44,7 @@ def refuse_what_does_not_run(view: HostView, service: RunningService) -> None:
     """Raise FleetError for a service that is not to run now."""
     name, host = short_name(service.name), view.host.name
     if service.off:
-        fix = "turn it on there and run `pyinfra inventory.py deploy.py`"
+        fix = f"turn it on there, then: fleet apply --limit {host}"
         raise FleetError.of(host, f"fleet.yaml says that {name} is off here", fix)
     if service.name.endswith(TIMER):
         fix = f"see when it ran: fleet logs {host} {name}"
@@ -91,7 +91,7 @@ def restart_script(view: HostView, service: RunningService, *, now: bool) -> str
         if view.host.is_mac
         else f"systemctl cat {name} >/dev/null 2>&1"
     )
-    remedy = "is not on this host yet: run pyinfra inventory.py deploy.py"
+    remedy = f"is not on this host yet: fleet apply --limit {view.host.name}"
     lines = [LAUNCHD_FUNCTIONS if view.host.is_mac else SYSTEMD_FUNCTIONS]
     lines.append(f"{there} || fail {name} {quote(remedy)}")
     for one in () if now else at_stake(view, service):

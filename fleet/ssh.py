@@ -8,11 +8,12 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fleet.hostkeys import known_hosts, not_pinned, not_the_same
 from fleet.model import Host, Power
@@ -140,16 +141,9 @@ def as_login(way: Route, script: str, timeout_s: float, heard: Callable[[str], N
             text=True,
             errors="replace",
         )
-        timer = threading.Timer(timeout_s, run.kill)
-        timer.daemon = True
-        timer.start()
-        try:
+        with _ended(run, timeout_s):
             lines = _listen(run, script, heard)
             code = run.wait()
-        finally:
-            timer.cancel()
-            run.kill()
-            run.wait()
         errors.seek(0)
         said = errors.read().strip()
     if code == -signal.SIGKILL:
@@ -170,20 +164,11 @@ def briefly(way: Route, script: str, timeout_s: float, limit: int = BRIEF) -> An
         run = subprocess.Popen(
             [*way.command(), "sh -s"], stdin=told, stdout=subprocess.PIPE, stderr=errors
         )
-        timer = threading.Timer(timeout_s, run.kill)
-        timer.daemon = True
-        timer.start()
-        try:
+        with _ended(run, timeout_s):
             said = run.stdout.read(limit + 1) if run.stdout else b""
             if len(said) > limit:
                 return Answer(1, "", f"it says more than {limit} bytes")
             code = run.wait()
-        finally:
-            timer.cancel()
-            run.kill()
-            run.wait()
-            if run.stdout:
-                run.stdout.close()
         errors.seek(0)
         heard = errors.read(BRIEF).decode(errors="replace").strip()
     if code == -signal.SIGKILL:
@@ -191,6 +176,22 @@ def briefly(way: Route, script: str, timeout_s: float, limit: int = BRIEF) -> An
     if code == UNREACHABLE:
         heard = _in_our_words(way, heard)
     return Answer(code, said.decode(errors="replace"), heard)
+
+
+@contextmanager
+def _ended(run: subprocess.Popen[Any], timeout_s: float) -> Iterator[None]:
+    """It is killed when its time is up, and gone when the block is left."""
+    timer = threading.Timer(timeout_s, run.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        run.kill()
+        run.wait()
+        if run.stdout:
+            run.stdout.close()
 
 
 def converse(
@@ -207,19 +208,10 @@ def converse(
         run = subprocess.Popen(
             [*way.command(*_ALIVE), line], stdin=told, stdout=subprocess.PIPE, stderr=errors
         )
-        timer = threading.Timer(timeout_s, run.kill)
-        timer.daemon = True
-        timer.start()
-        try:
+        with _ended(run, timeout_s):
             for piece in run.stdout or ():
                 heard(piece)
             code = run.wait()
-        finally:
-            timer.cancel()
-            run.kill()
-            run.wait()
-            if run.stdout:
-                run.stdout.close()
         errors.seek(0)
         said = errors.read().decode(errors="replace").strip()
     if code == -signal.SIGKILL:

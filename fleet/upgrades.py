@@ -62,12 +62,24 @@ class Pending:
         return bool(self.upgrades or self.reboot)
 
 
+# In containers there is no kernel of theirs.
+_REBOOT = """running=$(uname -r)
+modules={modules}
+if [ -e /var/run/reboot-required ]; then
+    echo reboot its distribution says so
+elif [ "$(systemd-detect-virt -c 2>/dev/null)" = none ] && [ -d "$modules" ]; then
+    newest=$(ls "$modules" | grep -e "-${{running##*-}}\\$" | sort -V | tail -n 1)
+    if [ ! -d "$modules/$running" ]; then
+        echo "reboot the modules of its kernel $running are gone"
+    elif [ -n "$newest" ] && [ "$newest" != "$running" ]; then
+        echo "reboot the kernel $newest is installed, $running runs"
+    fi
+fi"""
 # Root's is only the refresh. Arch's lists are never refreshed alone, which would make the next
 # installation a partial upgrade: checkupdates has lists of its own.
 _SCRIPT = """export LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/bin:/opt/local/bin
 refresh={refresh}
-modules={modules}
 age() {{
     newest=$(ls -td "$@" 2>/dev/null | head -n 1)
     [ -n "$newest" ] || return 0
@@ -105,17 +117,7 @@ elif [ -x /opt/local/bin/port ]; then
     age /opt/local/var/macports/sources/*/*/*/ports/PortIndex
     /opt/local/bin/port -q outdated
 fi
-running=$(uname -r)
-if [ -e /var/run/reboot-required ]; then
-    echo reboot its distribution says so
-elif [ "$(systemd-detect-virt -c 2>/dev/null)" = none ] && [ -d "$modules" ]; then
-    newest=$(ls "$modules" | grep -e "-${{running##*-}}\\$" | sort -V | tail -n 1)
-    if [ ! -d "$modules/$running" ]; then
-        echo "reboot the modules of its kernel $running are gone"
-    elif [ -n "$newest" ] && [ "$newest" != "$running" ]; then
-        echo "reboot the kernel $newest is installed, $running runs"
-    fi
-fi
+{reboot}
 echo end"""
 
 
@@ -127,7 +129,7 @@ def pending(target: Target, *, refresh: bool) -> tuple[Pending, ...]:
 
 def look(host: Host, target: Target, *, refresh: bool) -> Pending:
     """One host. Never raises for what is wrong there."""
-    script = _SCRIPT.format(refresh="yes" if refresh else "", modules=MODULES)
+    script = look_script(refresh=refresh)
     answer = briefly(route(host, target), script, REFRESH_S if refresh else ANSWER_S)
     if not answer.reached:
         away = answer.nobody_there and host.power is not Power.ALWAYS_ON
@@ -140,6 +142,16 @@ def look(host: Host, target: Target, *, refresh: bool) -> Pending:
     return read(host.name, lines)
 
 
+def look_script(*, refresh: bool, modules: str = MODULES) -> str:
+    """Shell that prints what `read` reads; `modules` is where the kernels' are."""
+    return _SCRIPT.format(refresh="yes" if refresh else "", reboot=reboot_script(modules))
+
+
+def reboot_script(modules: str = MODULES) -> str:
+    """Shell that prints `reboot WHY` on a host that wants one."""
+    return _REBOOT.format(modules=modules)
+
+
 def read(name: str, lines: list[str]) -> Pending:
     """What the script has printed on a host."""
     said: dict[str, str] = {}
@@ -150,7 +162,7 @@ def read(name: str, lines: list[str]) -> Pending:
     manager = said.get("manager", "")
     if manager not in _READERS:
         return Pending(name, State.ERROR, error="it has no package manager that is known here")
-    found = (one for line in lines if (one := _upgrade(manager, line)))
+    found = (one for line in lines if (one := upgrade(manager, line)))
     age = said.get("age", "")
     return Pending(
         name,
@@ -174,7 +186,8 @@ _READERS = {
 }
 
 
-def _upgrade(manager: str, line: str) -> Upgrade | None:
+def upgrade(manager: str, line: str) -> Upgrade | None:
+    """The upgrade that a manager's line tells of; None: it is something else."""
     found = _READERS[manager].fullmatch(line.strip())
     if found is None:
         return None

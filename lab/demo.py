@@ -49,7 +49,8 @@ def main() -> int:
 HINT = """Now try, for example:
   .venv/bin/fleet lab ssh HOST           log in to a host
   .venv/bin/fleet --lab budget           what its agents have spent
-  .venv/bin/pyinfra lab/inventory.py deploy.py --dry --diff --limit pi
+  .venv/bin/fleet --lab check            whether everything works
+  .venv/bin/fleet --lab plan --limit pi  what a run would change
   .venv/bin/fleet lab down               stop it; `make demo` goes on from there"""
 
 

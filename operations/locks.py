@@ -23,7 +23,7 @@ from operations.shell import quote, words
 LOCK = f"{RUN_DIR}/lock"  # a host's
 FLEET_LOCK = f"{RUN_DIR}/fleet.lock"  # the whole fleet's, on its orchestrator
 ABANDONED_MIN = 30  # the longest that one script takes, with room to spare
-LOCKED = "locked: "  # what a script says that finds another run's lock, before that run's words
+LOCKED = "locked by another run: "  # what a script says before the words of the run that has it
 WAIT_S = 300  # for the last script of a run that is over
 STILL_AT_WORK = "its last script is still at work"
 HISTORY_MOST = 1000  # runs that a host remembers; then the older half goes

@@ -6,7 +6,6 @@ Asked for by name alone (`fleet upgrade --os`): a run that converges never upgra
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from pyinfra import host, logger
 from pyinfra.api import operation
@@ -14,6 +13,7 @@ from pyinfra.api import operation
 from facts.look import Look
 from facts.looking import Looked
 from fleet.resources import NO_MANAGER, Manager, Resources
+from fleet.upgrades import Upgrade, reboot_script, upgrade
 from operations.change import (
     Change,
     Commands,
@@ -49,29 +49,9 @@ apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold \\
     Manager.PACMAN: "pacman -Syu --noconfirm >&2",
     Manager.PORT: "/opt/local/bin/port -N upgrade outdated >&2",
 }
-_LINES = {
-    # Inst libc6 [2.36-9] (2.36-9+deb12u10 Debian:12.10/stable [amd64])
-    Manager.APT: re.compile(r"Inst (?P<name>\S+) \[(?P<old>[^\]]+)\] \((?P<new>\S+)"),
-    # openssl 3.3.1-1 -> 3.3.2-1
-    Manager.PACMAN: re.compile(r"(?P<name>\S+) (?P<old>\S+) -> (?P<new>\S+)"),
-    # openssl3   3.3.1_0 < 3.3.2_0
-    Manager.PORT: re.compile(r"(?P<name>\S+)\s+(?P<old>\S+) < (?P<new>\S+)"),
-}
-_NEW = re.compile(r"Inst (?P<name>\S+) \((?P<new>\S+)")  # what an upgrade of another needs
-REBOOT = "reboot when it suits: what runs is older than what is installed"
-_REBOOT = """
-if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ]; then echo @reboot
-elif [ -d /usr/lib/modules ] && [ -n "$(ls /usr/lib/modules)" ] &&
-    [ ! -d "/usr/lib/modules/$(uname -r)" ]; then echo @reboot; fi"""
-
-
-@dataclass(frozen=True)
-class Upgrade:
-    """A package that is not of today; `old` is empty for one that another one needs now."""
-
-    name: str
-    old: str
-    new: str
+# Inst libc6 [2.36-9] (2.36-9+deb12u10 Debian:12.10/stable [amd64]); without [] what is new
+_INST = re.compile(r"Inst (?P<name>\S+) (?:\[(?P<have>[^\]]+)\] )?\((?P<new>\S+)")
+REBOOT = "reboot when it suits: "
 
 
 _answers: dict[str, list[str]] = {}
@@ -93,32 +73,26 @@ def _plan(want: Resources, context: HostContext, look: Look) -> Change | None:
     if manager is None:
         raise RefusedError(NO_MANAGER)
     if host.name not in _answers:  # once a run: between plan and change nothing is fetched anew
-        script = wrap(f"{_ASK[manager]}\n{_REBOOT}")
+        script = wrap(f"{_ASK[manager]}\n{reboot_script()}")
         _answers[host.name] = host.get_fact(Looked, _stdin=script)
     return plan(manager, _answers[host.name])
 
 
 def plan(manager: Manager, lines: list[str]) -> Change | None:
-    """The upgrades that these lines of the manager tell of, and whether the host wants a reboot."""
-    upgrades = read(manager, lines)
-    waits = (REBOOT,) if "@reboot" in lines and not upgrades else ()
-    if not upgrades:
-        return Change((), "", pending=waits) if waits else None
-    says = tuple(
-        f"package {one.name}: {one.old} → {one.new}"
-        if one.old
-        else f"package {one.name}: {one.new}"
-        for one in upgrades
-    )
-    return Change(says, _UPGRADE[manager])
+    """The upgrades that these lines of the manager tell of; with none, the reboot they want."""
+    upgrades = [one for line in lines if (one := _upgrade(manager, line))]
+    if upgrades:
+        says = (
+            f"package {one.name}: {one.have} → {one.new}".replace(":  →", ":") for one in upgrades
+        )
+        return Change(tuple(says), _UPGRADE[manager])
+    why = next((line.partition(" ")[2] for line in lines if line.startswith("reboot ")), "")
+    return Change((), "", pending=(f"{REBOOT}{why}",)) if why else None
 
 
-def read(manager: Manager, lines: list[str]) -> tuple[Upgrade, ...]:
-    """The upgrades in a manager's answer; what is none is left out."""
-    found = []
-    for line in lines:
-        if match := _LINES[manager].match(line.strip()):
-            found.append(Upgrade(match["name"], match["old"], match["new"]))
-        elif manager is Manager.APT and (match := _NEW.match(line)):
-            found.append(Upgrade(match["name"], "", match["new"]))
-    return tuple(found)
+def _upgrade(manager: Manager, line: str) -> Upgrade | None:
+    """apt is asked what it would do, which its list of what is upgradable does not say."""
+    if manager is not Manager.APT:
+        return upgrade(manager.value, line)
+    found = _INST.match(line)
+    return Upgrade(found["name"], found["have"] or "", found["new"]) if found else None

@@ -9,6 +9,7 @@ import click
 
 from fleet import complete
 from fleet.commands.session import Session, examples, json_option, pass_session, print_json
+from fleet.exits import Exit
 from fleet.plan import view_of
 from fleet.problems import WrongUsageError
 from fleet.progress import waiting
@@ -16,7 +17,6 @@ from fleet.restart import Outcome, at_stake, refuse_what_does_not_run
 from fleet.restart import restart as restarted
 from fleet.units import find, short_name
 
-DECLINED = 1
 CODES = {Outcome.RESTARTED: 0, Outcome.FAILED: 1, Outcome.BUSY: 2}
 
 
@@ -38,8 +38,8 @@ def restart(session: Session, host: str, unit: str, now: bool, yes: bool, as_jso
     An agent that is at work is left alone, as runs do, and so is the firewall (`wall`) that it
     stands behind. Where the service does not stay up its last words are printed.
 
-    Exit code: 0 it runs anew; 1 error, it does not stay up, or you said no; 2 somebody is at work
-    there; 3 the host is off and may be.
+    Exit code: 0 it runs anew; 1 error, or it does not stay up; 2 somebody is at work there; 3 the
+    host is off and may be; 130 you said no.
     """
     target = session.target()
     view = view_of(target, host)
@@ -51,7 +51,7 @@ def restart(session: Session, host: str, unit: str, now: bool, yes: bool, as_jso
         if not sys.stdin.isatty():
             raise WrongUsageError.of("fleet restart", "nobody is there to be asked", "say --yes")
         if not click.confirm(f"Restart {name} on {host}{lost}?", err=True):
-            return DECLINED
+            return Exit.INTERRUPTED
     with waiting(f"restarting {name} on {host}", bar=not as_json):
         found = restarted(target, view, service, now=now)
     if as_json:

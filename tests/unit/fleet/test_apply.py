@@ -12,6 +12,7 @@ from fleet import apply as applying
 from fleet.apply import Applied, Applier, Ending, Result
 from fleet.exits import Exit
 from fleet.planned import Planned, gather
+from fleet.problems import FleetError
 from fleet.runner import Event, Outcome
 from fleet.target import Target
 from fleet.waves import Wave
@@ -32,6 +33,7 @@ class FakeRunner:
         self.finds: list[list[dict[str, Any]]] = []
         self.learns: dict[str, str] = {}
         self.stops_at = ""
+        self.breaks_at = ""
         self.changed: list[tuple[str, ...]] = []
 
     def look(self, names: Sequence[str], heard: Callable[[Event], None]) -> Outcome:
@@ -40,6 +42,8 @@ class FakeRunner:
 
     def change(self, names: Sequence[str], heard: Callable[[Event], None]) -> Outcome:
         self.changed.append(tuple(names))
+        if self.breaks_at in names:
+            raise FleetError.of("pyinfra", "pyinfra ended with 7", "its last words are in a file")
         events: list[Mapping[str, Any]] = []
         for name in names:
             events += self.does.get(name, [*connected(name), did(name)])
@@ -136,7 +140,9 @@ def test_a_laptop_that_falls_asleep_meanwhile_is_pending(runner: FakeRunner) -> 
 
 
 def test_a_locked_host_is_left_to_the_other_run(runner: FakeRunner) -> None:
-    runner.does["rpi1"] = failed("rpi1", "agentfleet: locked: 1-a anna@desk since now: pyinfra")
+    runner.does["rpi1"] = failed(
+        "rpi1", "agentfleet: locked by another run: 1-a anna@desk since now: pyinfra"
+    )
     done = run(runner)
     assert done.results["rpi1"].ending is Ending.LOCKED
     assert done.results["rpi3"].ending is Ending.CHANGED
@@ -172,6 +178,45 @@ def test_what_was_learned_changes_others_once_more(runner: FakeRunner) -> None:
     assert runner.changed == [("rpi1",), ("arch-orchestrator",)]
     assert done.results["arch-orchestrator"].changes == ("its wall",)
     assert done.exit is Exit.DONE
+
+
+def test_a_pyinfra_that_breaks_is_the_last_and_what_was_done_is_told(runner: FakeRunner) -> None:
+    runner.breaks_at = "rpi1"
+    done = run(runner)
+    assert done.results["arch-orchestrator"].ending is Ending.CHANGED
+    assert done.results["rpi1"].ending is Ending.FAILED
+    assert "its last words" in done.results["rpi1"].error
+    assert done.results["rpi2"].ending is Ending.UNTOUCHED
+    assert done.exit is Exit.ERROR
+
+
+def test_an_interrupt_between_two_waves_tells_what_was_done(
+    runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(target: Target, names: Sequence[str]) -> dict[str, str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(applying, "ailing", interrupted)
+    done = run(runner)
+    assert runner.changed == [("arch-orchestrator",)]
+    assert done.results["arch-orchestrator"].ending is Ending.CHANGED
+    assert done.results["rpi1"].ending is Ending.UNTOUCHED
+    assert done.exit is Exit.INTERRUPTED
+
+
+def test_a_host_that_fails_when_it_is_looked_at_again_is_told(runner: FakeRunner) -> None:
+    runner.learns["rpi1"] = "rpi1 has an address"
+    runner.finds = [failed("imac", "its disk is full")]
+    done = run(runner, [*connected(*HOSTS), change("rpi1", "join")])
+    assert done.results["imac"].error == "its disk is full"
+    assert done.exit is Exit.ERROR
+
+
+def test_words_of_others_about_locks_are_no_lock_of_ours(runner: FakeRunner) -> None:
+    runner.does["rpi1"] = failed("rpi1", "Error: database is locked: /var/lib/x.sqlite")
+    done = run(runner)
+    assert done.results["rpi1"].ending is Ending.FAILED
+    assert done.results["rpi2"].ending is Ending.UNTOUCHED
 
 
 def test_nothing_to_do_is_nothing_done(runner: FakeRunner) -> None:

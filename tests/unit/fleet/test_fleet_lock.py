@@ -18,7 +18,7 @@ from tests.golden import target
 
 RUN = Run("1-a", "anna", "desk", "now", "apply")
 FREE = Answer(0, "", "")
-TAKEN = Answer(1, "", "agentfleet: locked: 2-b ben@laptop since then: apply\x1b[2J")
+TAKEN = Answer(1, "", "agentfleet: locked by another run: 2-b ben@laptop since then: apply\x1b[2J")
 OFF = Answer(255, "", "ssh: connect to host boss port 22: Connection timed out")
 
 

@@ -200,7 +200,7 @@ def machine(tmp_path: Path) -> Callable[..., Pending]:
             put(name, body)
         done = subprocess.run(
             ["/bin/sh", "-s"],
-            input=upgrades._SCRIPT.format(refresh=refresh, modules=tmp_path / "modules"),
+            input=upgrades.look_script(refresh=bool(refresh), modules=str(tmp_path / "modules")),
             env={"PATH": str(folder)},
             capture_output=True,
             text=True,

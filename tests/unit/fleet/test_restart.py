@@ -120,7 +120,7 @@ def test_a_mac(
 def test_one_that_is_not_installed(on_this_machine: Path, capsys: Capture) -> None:
     systemctl(on_this_machine, installed=False)
     assert cli.main(["restart", "berry", "iceccd", "--yes"]) == 1
-    assert "is not on this host yet: run pyinfra inventory.py" in capsys.readouterr().err
+    assert "is not on this host yet: fleet apply --limit berry" in capsys.readouterr().err
 
 
 def test_one_that_is_off(fleet_file: Path, capsys: Capture) -> None:
@@ -137,7 +137,7 @@ def test_nobody_to_ask(capsys: Capture, on_this_machine: Path) -> None:
     assert not (on_this_machine / "asked").exists()
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 130)])
 def test_somebody_to_ask(
     answer: str, code: int, on_this_machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

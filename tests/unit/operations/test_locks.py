@@ -76,7 +76,7 @@ def test_another_is_refused_and_told_whose_it_is(place: Place) -> None:
     place.does(hold(ANNA))
     done = place.run(f"{hold(BEN)}\necho changed")
     assert done.returncode == 1
-    assert f"agentfleet: locked: {ANNA.words}" in done.stderr
+    assert f"agentfleet: locked by another run: {ANNA.words}" in done.stderr
     assert done.stdout == ""
 
 
