@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -64,12 +65,12 @@ def apply(
     target = session.target()
     watcher = Watcher(quiet=as_json)
     meant = _meant(target, limits, file, pending=pending)
-    if meant is None:
-        click.echo("no host was left out")
-        return Exit.DONE
     if as_json and not yes:
         fix = "say --yes, or look at `fleet plan --json` first"
         raise WrongUsageError.of("fleet apply", "--json asks nobody", fix)
+    if meant is None:
+        click.echo("no host was left out", err=as_json)
+        return Exit.DONE
     began = time.monotonic()
     run, runner = runner_for(target, _reason(limits, file, pending=pending))
     with FleetLock(target, run, watcher.say, wait=wait) as lock:
@@ -78,12 +79,9 @@ def apply(
             _refuse_stale(file, plan)
         if not as_json:
             show_plan(console(), plan, diffs=not no_diff)
-        if not plan.named(Standing.CHANGES):
-            done = Applier(session.target, runner, watcher.heard, watcher.turn).apply(plan)
-        elif agreed(plan, yes=yes):
-            done = carry_out(session, runner, plan, watcher, lock)
-        else:
+        if not agreed(plan, yes=yes):
             return Exit.INTERRUPTED
+        done = carry_out(session, runner, plan, watcher, lock)
     note_run(target, run, done, began, truth=plan.truth)
     if as_json:
         results = [asdict(one) for one in done.results.values()]
@@ -134,8 +132,11 @@ def _refuse_stale(file: Path, now: Planned) -> None:
 
 
 def agreed(plan: Planned, *, yes: bool, command: str = "fleet apply") -> bool:
-    """Whether the user wants the plan carried out. Raises WrongUsageError where nobody can say."""
-    if yes:
+    """Whether the plan is to be carried out: one that changes nothing, or that the user wants.
+
+    Raises WrongUsageError where nobody can say.
+    """
+    if yes or not plan.named(Standing.CHANGES):
         return True
     if not sys.stdin.isatty():
         fault = "nobody is there to confirm it, nothing was changed"
@@ -158,5 +159,5 @@ def carry_out(
         lock.renew()
         watcher.heard(event)
 
-    with watcher.over(what):
+    with watcher.over(what) if plan.named(Standing.CHANGES) else nullcontext():
         return Applier(session.target, runner, heard, watcher.turn).apply(plan)

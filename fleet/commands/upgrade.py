@@ -54,7 +54,7 @@ def upgrade(
         plan = plan_of(target, runner, limits, watcher, run)
         if not as_json:
             show_plan(console(), plan, diffs=False)
-        if plan.named(Standing.CHANGES) and not agreed(plan, yes=yes, command="fleet upgrade"):
+        if not agreed(plan, yes=yes, command="fleet upgrade"):
             return Exit.INTERRUPTED
         done = carry_out(session, runner, plan, watcher, lock, "upgrading")
         done = _with_reboots(session, runner, done, watcher, run)
