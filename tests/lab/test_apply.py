@@ -323,6 +323,48 @@ def test_a_run_that_is_killed_holds_nobody_up(lab: Lab) -> None:
     ends(fleet("plan", "--limit", "pi"), 0)
 
 
+NEWER = """set -e
+mkdir -p /srv/repo
+cd /srv/repo
+for version in 1.0 2.0; do
+    mkdir -p t/DEBIAN
+    printf 'Package: labthing\\nVersion: %s\\nArchitecture: all\\n' $version >t/DEBIAN/control
+    printf 'Maintainer: x <x@example.com>\\nDescription: x\\n' >>t/DEBIAN/control
+    dpkg-deb -b t labthing_$version.deb >/dev/null
+done
+dpkg -i labthing_1.0.deb >/dev/null
+{
+    dpkg-deb -f labthing_2.0.deb
+    echo Filename: ./labthing_2.0.deb
+    echo "Size: $(stat -c %s labthing_2.0.deb)"
+    echo "SHA256: $(sha256sum labthing_2.0.deb | cut -d ' ' -f 1)"
+} >Packages
+echo 'deb [trusted=yes] file:/srv/repo ./' >/etc/apt/sources.list.d/labthing.list"""
+LEAVE = (
+    "rm -rf /srv/repo /etc/apt/sources.list.d/labthing.list; dpkg -P labthing; apt-get -qq update"
+)
+VERSION = "dpkg-query -W -f '${Version}' labthing"
+
+
+def test_packages_of_the_systems_are_upgraded_in_waves(lab: Lab) -> None:
+    for name in ("rpi1", "rpi2"):
+        lab.run(name, NEWER)
+    try:
+        seen = ends(fleet("outdated", "--hosts", "--refresh"), 2).stdout
+        assert "rpi2: labthing 1.0 → 2.0" in seen
+        assert lab.run("rpi2", VERSION).stdout == "1.0"
+        done = ends(fleet("upgrade", "--os", "--limit", "pi", "--yes"), 0)
+        assert done.stdout.count("upgrade: package labthing: 1.0 → 2.0") == 2
+        assert re.search(r"rpi3 +clean", done.stdout)
+        assert done.stderr.index("canaries: rpi1") < done.stderr.index("rest: rpi2")
+        for name in ("rpi1", "rpi2"):
+            assert lab.run(name, VERSION).stdout == "2.0"
+        ends(fleet("upgrade", "--os", "--limit", "pi"), 0)
+    finally:
+        for name in ("rpi1", "rpi2"):
+            lab.run(name, LEAVE, check=False)
+
+
 @pytest.fixture
 def broken(lab: Lab, tmp_path: Path) -> Iterator[Path]:
     """A checkout whose Pis get a compile daemon that cannot start."""
