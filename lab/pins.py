@@ -1,7 +1,8 @@
 """What is pinned in a lab: the repository's downloads, and stand-ins for what cannot run there.
 
 AgentAPI is in no registry, and programs for macOS do not run on a lab's Mac, which is Linux. Their
-stand-ins are pinned, delivered and installed as the real ones are.
+stand-ins are pinned, delivered and installed as the real ones are. A Pi's Claude Code is the build
+for x86_64, which runs natively there: emulated, each start takes 26 s of a processor, natively 2.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from lab.standins.agentapi.build import build
 ORIGIN = "lab"
 AGENTAPI, AGENTAPI_VERSION = "agentapi", "0.12.1-lab"
 CLAUDE, MAC = "claude-code", "darwin-x86_64"
-PLATFORMS = ("darwin-x86_64", "linux-aarch64", "linux-x86_64")
+PC, PI = "linux-x86_64", "linux-aarch64"
+PLATFORMS = (MAC, PI, PC)
 ANOTHER = "FLEET_LAB_CLAUDE"  # environment: makes the Macs' stand-in another version
+EMULATED = "FLEET_LAB_EMULATED"  # environment: a Pi gets its own architecture's Claude Code
 MEMBER = "package/claude"  # as in the real npm package
 
 
@@ -39,6 +42,8 @@ def artifacts() -> ArtifactsLock:
     if claude := lock.artifacts.get(CLAUDE):
         played = _pin(claude_archive(os.environ.get(ANOTHER, "")), "claude-code")
         platforms = {**claude.platforms, MAC: played}
+        if PC in platforms and not os.environ.get(EMULATED):
+            platforms[PI] = platforms[PC]
         lock = lock.with_artifact(CLAUDE, claude.model_copy(update={"platforms": platforms}))
     return lock
 

@@ -35,6 +35,8 @@ COMPILERS = (
     "libobjc-12-dev",
     "llvm-16-linker-tools",
 )
+# What an emulated Pi runs natively beside the base image's programs: it only costs time there.
+PI_NATIVE = ("python3", "zstd")
 # What building icecream 1.4 from source needs.
 BUILD_DEPENDENCIES = (
     "autoconf",

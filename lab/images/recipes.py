@@ -12,6 +12,7 @@ from lab.images.packages import (
     BASE,
     BUILD_DEPENDENCIES,
     COMPILERS,
+    PI_NATIVE,
     clang_parts,
     essential,
     listed,
@@ -170,11 +171,21 @@ def _raspios() -> tuple[Layer, ...]:
         arch="arm64",
         below=foreign,
         steps=("native.sh",),
+        prepare=prepare_native,
+        inputs=PI_NATIVE,
         foreign=base.foreign,
         toolbelt=base.toolbelt,
-        megabytes=100,
+        megabytes=120,
     )
     return (native, *foreign)
+
+
+def prepare_native(builder: Builder, layer: Layer, inputs: Path) -> None:
+    """Bring native programs that no base image has, with all they need beyond it."""
+    belt = builder.path(layer.toolbelt or _base())
+    status = belt / "var/lib/dpkg/status"
+    for package in builder.apt(NATIVE_ARCH).install_set(list(layer.inputs), status):
+        shutil.copy(package.file, inputs)
 
 
 def _arch() -> tuple[Layer, ...]:

@@ -24,6 +24,7 @@ MAC = "darwin-x86_64"
 def _a_cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTFLEET_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv(pins.ANOTHER, raising=False)
+    monkeypatch.delenv(pins.EMULATED, raising=False)
 
 
 def pin(name: str, platform: str) -> Pin:
@@ -41,9 +42,16 @@ def test_everything_else_is_pinned_as_in_the_repository() -> None:
         if name not in real.artifacts or real.artifacts[name].platforms.get(platform) != its
     }
     ours = {("agentapi", platform) for platform in pins.PLATFORMS}
-    assert differing == ours | {("claude-code", MAC)}
+    assert differing == ours | {("claude-code", MAC), ("claude-code", pins.PI)}
     assert set(real.artifacts) <= set(played.artifacts)
     assert played.artifacts["claude-code"].version == real.artifacts["claude-code"].version
+
+
+def test_a_pi_has_the_real_one_natively_or_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = read_artifacts_lock(artifacts_file()).artifacts["claude-code"].platforms
+    assert pin("claude-code", pins.PI) == real[pins.PC]
+    monkeypatch.setenv(pins.EMULATED, "1")
+    assert pin("claude-code", pins.PI) == real[pins.PI]
 
 
 @pytest.mark.parametrize(
