@@ -11,7 +11,7 @@ for libraries in "$TOOLBELT/usr/lib/x86_64-linux-gnu" "$native/usr/lib/x86_64-li
 done
 cp -a --no-clobber "$TOOLBELT/usr/lib64/." "$ROOT/usr/lib64/"
 twins usr/bin usr/sbin usr/lib/systemd usr/lib/openssh usr/lib/dbus-1.0 usr/libexec | while read -r f; do
-  case ${f##*/} in dpkg* | uname | arch | true | getconf) continue ;; esac
+  case ${f##*/} in dpkg | dpkg-query | uname | arch | true | getconf) continue ;; esac
   cp -a --remove-destination "$TOOLBELT/$f" "$ROOT/$f"
 done
 
