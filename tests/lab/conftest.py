@@ -1,4 +1,7 @@
-"""The lab for tests: nine hosts of its own, converged once, brought back for each module."""
+"""The lab for tests: nine hosts of its own, converged once, brought back for each module.
+
+With pytest-xdist every worker has a lab of its own, and its modules share that.
+"""
 
 from __future__ import annotations
 
@@ -52,19 +55,22 @@ def first_run() -> Iterator[Run]:
             lab.destroy()
 
 
-_dirty_since: list[str] = []  # the module that has used the hosts since they were restored
+_used_by: list[str] = []  # the modules that have used the hosts, by whose state suits them
 
 
 @pytest.fixture(scope="module")
 def lab(first_run: Run, request: pytest.FixtureRequest) -> Lab:
     """The converged lab, as it was after the first run when a module begins.
 
-    A module that says AS_FOUND takes it as another one left it, and waits for what it needs.
+    A module that says AS_FOUND takes it as that module left it, or another one that says the same,
+    and waits for what it needs.
     """
     lab = Lab(NAME)
-    if _dirty_since and not getattr(request.module, "AS_FOUND", False):
+    name = request.module.__name__.rpartition(".")[2]
+    state = getattr(request.module, "AS_FOUND", name)
+    if _used_by and _used_by[-1] != state:
         lab.restore(CONVERGED)
-    _dirty_since.append(request.module.__name__)
+    _used_by.append(state)
     return lab
 
 

@@ -14,7 +14,9 @@ from typing import Any
 from fleet.target import LAB, ROOT
 
 NAME_SWITCH = "FLEET_TEST_LAB"  # environment: another lab for the tests, to run them beside others
-NAME = os.environ.get(NAME_SWITCH) or "test"  # beside a demo lab that may be up
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")  # a number, or alone
+NAME = (os.environ.get(NAME_SWITCH) or "test") + WORKER  # beside a demo lab that may be up
+SMALL = f"small-{NAME}"  # for those tests that want another fleet
 LONGEST_S = 900
 SHORT_WINDOW_S = 12  # how long deploy_locks_out.py and deploy_shuts_ssh.py give us to confirm
 KEEP_SWITCH = "FLEET_TEST_KEEP"  # environment: keep the converged lab from one test run to the next

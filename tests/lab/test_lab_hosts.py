@@ -12,6 +12,7 @@ from fleet.model import load_fleet
 from lab.api import Lab
 from lab.overlay import overlay
 from tests.lab.joining import install, join, node
+from tests.lab.runs import SMALL
 
 pytestmark = [
     pytest.mark.lab,
@@ -40,7 +41,7 @@ SYSTEMCTL = "PATH=$PATH:/opt/standin/libexec systemctl"  # a Mac's is out of sig
 def it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     file = tmp_path_factory.mktemp("fleet") / "fleet.yaml"
     file.write_text(FLEET)
-    lab = Lab("labtest", fleet=load_fleet(file))
+    lab = Lab(SMALL, fleet=load_fleet(file))
     lab.destroy()
     lab.up()
     yield lab

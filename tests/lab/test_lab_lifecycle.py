@@ -18,6 +18,7 @@ from lab.anthropic.process import CGROUP
 from lab.api import Lab
 from lab.errors import LabError
 from tests.lab.joining import install, join, until
+from tests.lab.runs import NAME, SMALL
 
 pytestmark = [
     pytest.mark.lab,
@@ -26,8 +27,7 @@ pytestmark = [
     ),
 ]
 
-NAME = "labtest"
-OTHER = "labtest2"
+OTHER = f"another-{NAME}"
 FLEET = """\
 version: 1
 name: small
@@ -46,7 +46,7 @@ def fleet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def small_lab(fleet_file: Path, name: str = NAME) -> Lab:
+def small_lab(fleet_file: Path, name: str = SMALL) -> Lab:
     return Lab(name, fleet=load_fleet(fleet_file))
 
 
@@ -67,7 +67,7 @@ class Command:
     """`fleet lab` as a person runs it, on the small fleet."""
 
     def __init__(self, fleet_file: Path) -> None:
-        self.env = {**os.environ, "FLEET_FILE": str(fleet_file), "FLEET_LAB": NAME}
+        self.env = {**os.environ, "FLEET_FILE": str(fleet_file), "FLEET_LAB": SMALL}
 
     def start(self, *words: str, **how: object) -> "subprocess.Popen[str]":
         argv = [sys.executable, "-m", "lab", *words]

@@ -11,7 +11,7 @@ from lab.api import Lab
 from tests.lab import desk
 from tests.lab.agents import ORCHESTRATOR
 
-AS_FOUND = True
+AS_FOUND = "test_orchestrator"
 PORT = 8080
 STATE = "/var/lib/agentfleet-orchestrator"
 DEVICE = "macbook2"  # an operator's

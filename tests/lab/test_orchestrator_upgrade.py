@@ -10,7 +10,7 @@ from tests.lab import desk
 from tests.lab.agents import ORCHESTRATOR, until
 from tests.lab.runs import converge
 
-AS_FOUND = True
+AS_FOUND = "test_orchestrator"
 TOLD = f"{desk.SHARED}/told-once"
 MAC = "hardware: iMac, Intel\n"
 

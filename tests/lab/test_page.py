@@ -17,7 +17,7 @@ from tests.browser.chromium import launched
 from tests.lab import desk
 from tests.lab.agents import LONGEST_S, ORCHESTRATOR
 
-AS_FOUND = True
+AS_FOUND = "test_orchestrator"
 DEVICE = "macbook2"  # the operator's, in the tailnet
 WORKS = "rpi2"
 PORT = 8080
