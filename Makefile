@@ -38,7 +38,7 @@ system: ## install what tests need of the system, a browser above all; on Debian
 	    echo "without them some tests are skipped, and others say what they miss" >&2
 
 lab: $(VENV)/ready ## the tests that need the lab (root on Linux)
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder --durations=60 tests/lab
+	$(PYTEST) --durations=60 tests/lab
 
 golden: $(VENV)/ready ## write the golden files and the docs' pictures of the fleet anew; read the difference
 	$(BIN)/python -m tests.golden.update
