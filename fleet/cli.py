@@ -33,6 +33,9 @@ class Verb(NamedTuple):
 VERBS: Mapping[str, Verb] = {
     "agents": Verb("fleet.commands.agents:agents", "Show what every agent is doing."),
     "apply": Verb("fleet.commands.apply:apply", "Bring the hosts to what fleet.yaml says."),
+    "bootstrap": Verb(
+        "fleet.commands.bootstrap:bootstrap", "Print the script that makes a fresh machine a host."
+    ),
     "budget": Verb("fleet.commands.budget:budget", "Show what agents have spent of their caps."),
     "check": Verb("fleet.commands.check:check", "Check that everything works, with evidence."),
     "compile-check": Verb(
@@ -109,7 +112,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     ),
     "Agents": ("agents", "task", "budget", "new-session", "kill"),
     "Compile": ("workers", "compile-check", "env"),
-    "Set up": ("doctor", "validate", "trust", "policy", "schema", "completion", "lab"),
+    "Set up": ("doctor", "validate", "bootstrap", "trust", "policy", "schema", "completion", "lab"),
 }
 
 

@@ -33,6 +33,8 @@ class Settings(BaseModel):
     journal_max: str
     sets_hostname: bool
     sees_network_card: bool
+    never_sleeps: bool
+    oldest_macos: Annotated[int, Field(gt=10)]
 
     tailnet_tag: Annotated[str, Field(pattern=r"^(tag:[a-z][a-z0-9-]*)?$")]
     tailscale_runs: bool

@@ -45,6 +45,10 @@ journal_max = "200M"
 sets_hostname = True
 sees_network_card = True  # the address that `fleet wake` needs
 
+# bootstrap
+never_sleeps = False  # nobody is there to wake it
+oldest_macos = 13  # major version; Claude Code's programs need it
+
 # tailscale
 tailnet_tag = (
     ""  # none: the host is its person's own. A tag takes a person's identity from a device.

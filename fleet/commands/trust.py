@@ -1,4 +1,4 @@
-"""`fleet trust`: pin the SSH host keys of hosts, after somebody has compared them."""
+"""`fleet trust`: pin the SSH host keys of hosts, once compared; prove the login by them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import click
 
 from fleet import complete
 from fleet.commands.session import Session, examples, json_option, pass_session, print_json
+from fleet.doctor.check import Check
+from fleet.doctor.check import Verdict as Judged
+from fleet.doctor.hosts import login
 from fleet.hostkeys import describe, fingerprint, pin, shown
 from fleet.model import Host, Power
 from fleet.problems import WrongUsageError, show
@@ -31,12 +34,17 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """One host: the key in question (`TYPE BASE64`), and why if it is not pinned."""
+    """One host: the key in question (`TYPE BASE64`), and why if it is not pinned.
+
+    `logs_in` says how the login by a pinned key went, and `todo` what to do where it did not.
+    """
 
     host: str
     outcome: Outcome
     key: str = ""
     reason: str = ""
+    logs_in: str = ""
+    todo: str = ""
 
 
 @click.command(
@@ -62,9 +70,11 @@ def trust(
     """Pin the SSH host key of each HOST in fleet.lock.yaml: it is believed with that key alone.
 
     Fetches the key, shows its fingerprint and asks. Compare it with what the host says at its own
-    console: ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub
+    console: ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub. The script of `fleet bootstrap`
+    prints this command with it. Then logs in by that key and becomes root, as runs will.
 
-    Exit code: 0 pinned, 1 a key was refused or a host does not answer, 3 hosts are off that may be.
+    Exit code: 0 pinned, and a run gets in; 1 a key was refused, a host does not answer or lets
+    nobody in; 3 hosts are off that may be.
     """
     target = session.target()
     if target.known_hosts is not None:
@@ -83,6 +93,7 @@ def trust(
         fix = f"say --fingerprint or --yes ({known})"
         raise WrongUsageError.of("fleet trust", "nobody is there to compare fingerprints", fix)
     found = [_settle(one, target, ask=not (yes or stated)) for one in found]
+    found = _proved(found, session.target())
     _report(found, as_json=as_json)
     return _exit_code(found, target)
 
@@ -147,6 +158,26 @@ def _settle(one: Verdict, target: Target, *, ask: bool) -> Verdict:
     return one
 
 
+def _proved(found: list[Verdict], target: Target) -> list[Verdict]:
+    """Log in to every host whose key is pinned, all at once, and say how that went."""
+
+    def prove(one: Verdict) -> Verdict:
+        if one.outcome not in (Outcome.PINNED, Outcome.SAME):
+            return one
+        check = login(target.fleet.host(one.host), target).check
+        return replace(one, logs_in=check.says, todo=_remedy(one.host, check))
+
+    with ThreadPoolExecutor(max_workers=len(found)) as pool:
+        return [*pool.map(prove, found)]
+
+
+def _remedy(name: str, check: Check) -> str:
+    """What to do; empty where nothing is."""
+    if check.verdict is Judged.OK:
+        return ""
+    return f"run there what `fleet bootstrap {name}` prints; or {check.fix}"
+
+
 def _report(found: list[Verdict], *, as_json: bool) -> None:
     if as_json:
         print_json({"hosts": [_as_dict(one) for one in found]})
@@ -155,6 +186,10 @@ def _report(found: list[Verdict], *, as_json: bool) -> None:
         key = f": {describe(one.key)}" if one.key and not one.reason else ""
         reason = f": {one.reason}" if one.reason else ""
         click.echo(f"{one.host}: {one.outcome}{key}{reason}", err=bool(one.reason))
+        if one.logs_in:
+            click.echo(f"{one.host}: {one.logs_in}", err=bool(one.todo))
+        if one.todo:
+            click.echo(f"    {one.todo}", err=True)
 
 
 def _as_dict(one: Verdict) -> dict[str, str]:
@@ -162,7 +197,7 @@ def _as_dict(one: Verdict) -> dict[str, str]:
 
 
 def _exit_code(found: list[Verdict], target: Target) -> int:
-    failed = [one for one in found if one.outcome in (Outcome.REFUSED, Outcome.OFF)]
+    failed = [one for one in found if one.todo or one.outcome in (Outcome.REFUSED, Outcome.OFF)]
     if not failed:
         return 0
     may_be_off = all(

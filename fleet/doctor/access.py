@@ -59,7 +59,7 @@ def folder(home: Path) -> Iterator[Check]:
 
 def keys(target: Target, home: Path) -> Iterator[Check]:
     """Whether there is a key for every host that ssh will take, and can use without asking."""
-    agent = _agent()
+    agent = agent_keys()
     yield _agent_check(agent)
     stated = list(dict.fromkeys(h.ssh.key for h in target.fleet.hosts if h.ssh.key))
     for key in stated:
@@ -68,7 +68,7 @@ def keys(target: Target, home: Path) -> Iterator[Check]:
         yield _usual(home, agent)
 
 
-def _agent() -> tuple[str, ...] | None:
+def agent_keys() -> tuple[str, ...] | None:
     """The keys that ssh's agent holds (`TYPE BASE64`); None when none answers."""
     said = run(["ssh-add", "-L"], 10)
     if said.code not in (0, 1):
@@ -151,7 +151,7 @@ def host_keys(target: Target) -> Iterator[Check]:
     lacking = [
         host.name
         for host in target.fleet.hosts
-        if not target.lock.host_keys(host.name) and not _known(target, host.name)
+        if not target.lock.host_keys(host.name) and not known(target, host.name)
     ]
     if lacking:
         says = f"no key is pinned for {', '.join(lacking)}"
@@ -160,7 +160,7 @@ def host_keys(target: Target) -> Iterator[Check]:
         yield fine("host keys", f"one is known for each of {len(target.fleet.hosts)} hosts")
 
 
-def _known(target: Target, name: str) -> bool:
+def known(target: Target, name: str) -> bool:
     """Whether the user's own known_hosts has one, under any of the names that are tried."""
     from fleet.reach import candidates
 

@@ -39,6 +39,16 @@ class Seen:
     ahead: float | None = None
 
 
+@dataclass(frozen=True)
+class Login:
+    """How far a connection got: its row, whether it logged in, and whether it became root there."""
+
+    check: Check
+    logs_in: bool = False
+    root: bool = False
+    ahead: float | None = None
+
+
 def hosts(target: Target) -> Iterator[Check]:
     """Every host, and then the clocks."""
     if shutil.which("ssh") is None:
@@ -66,7 +76,8 @@ def look(host: Host, target: Target) -> Seen:
         if host.power is not Power.ALWAYS_ON:
             return Seen((warning(host.name, f"{says}; it {host.power}", _wake(host)),))
         return Seen((fault(host.name, says, _wake(host)),))
-    return _login(host, target)
+    found = login(host, target)
+    return Seen((found.check,), found.ahead)
 
 
 def _wake(host: Host) -> str:
@@ -84,7 +95,8 @@ def _resolves(place: str) -> bool:
     return True
 
 
-def _login(host: Host, target: Target) -> Seen:
+def login(host: Host, target: Target) -> Login:
+    """Log in to a host that answers, and become root there. Never raises for what is wrong."""
     from fleet.model import Power
     from fleet.ssh import briefly, route
 
@@ -97,18 +109,18 @@ def _login(host: Host, target: Target) -> Seen:
         last = tidy(answer.stderr.strip().rpartition("\n")[2])
         says = f"{where}, and does not log {way.user} in: {last or 'it says nothing'}"
         judge = warning if answer.nobody_there and host.power is not Power.ALWAYS_ON else fault
-        return Seen((judge(host.name, says, _entry(host, last, way.address)),))
+        return Login(judge(host.name, says, _entry(host, last, way.address)))
     lines = answer.stdout.splitlines()
+    ahead = _ahead(lines, start, end)
     if "root" not in lines:
         said = next((line for line in lines if line.startswith("no root: ")), answer.stderr)
         says = f"{where}, logs {way.user} in, and does not make it root: {tidy(said)}"
         rule = f"{way.user} ALL=(ALL) NOPASSWD: ALL"
         there = f"ssh -t -p {way.port} {way.user}@{way.address}"
-        fix = f"{there} sudo visudo -f /etc/sudoers.d/agentfleet"
-        found = fault(host.name, says, f"{fix}, and write: {rule}")
-        return Seen((found,), _ahead(lines, start, end))
+        fix = f"{there} sudo visudo -f /etc/sudoers.d/agentfleet, and write: {rule}"
+        return Login(fault(host.name, says, fix), logs_in=True, ahead=ahead)
     says = f"{where}, logs {way.user} in, who becomes root"
-    return Seen((fine(host.name, says),), _ahead(lines, start, end))
+    return Login(fine(host.name, says), logs_in=True, root=True, ahead=ahead)
 
 
 def _entry(host: Host, said: str, place: str) -> str:

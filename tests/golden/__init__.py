@@ -1,6 +1,7 @@
 """What every host gets, as files that are read in review: hosts/HOST.txt, one a host.
 
-And policy.hujson, what the tailnet gets; and the pictures of this fleet in docs/img.
+And policy.hujson, what the tailnet gets; bootstrap/, what the first host of each role is given at
+its console; and the pictures of this fleet in docs/img.
 
 `fleet.yaml` and the locks here are a fixed copy of a fleet whose addresses are all learned; the
 pins are made up. `python -m tests.golden.update` writes the files anew.
@@ -13,16 +14,18 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from fleet.bootstrap import inside_windows, kind_of, login_keys, script_for
 from fleet.commands.graph import KINDS
 from fleet.commands.render import access, listing, shown
+from fleet.firstboot import FirstBoot, first_boot_files
 from fleet.lock import lock_path, read_artifacts_lock, read_fleet_lock
-from fleet.model import load_fleet
+from fleet.model import Role, load_fleet
 from fleet.plan import view_of, wanted
 from fleet.policy import Policy
 from fleet.policymerge import rendered
 from fleet.resources import File
 from fleet.target import REAL, ROOT, Target
-from fleet.view import HostView
+from fleet.view import TEMPLATES, HostView
 
 SECRET = "the-golden-secret"  # noqa: S105 - what fleet.yaml here refers to; rendered nowhere
 os.environ["AGENTFLEET_GOLDEN_SECRET"] = SECRET
@@ -32,6 +35,7 @@ HOSTS = HERE / "hosts"
 FLEET = HERE / "fleet.yaml"
 PINS = HERE / "artifacts.lock.yaml"
 POLICY = HERE / "policy.hujson"
+BOOTSTRAP = HERE / "bootstrap"
 IMAGES = ROOT / "docs" / "img"
 UPDATE = "make golden  (or: python -m tests.golden.update)"
 
@@ -63,6 +67,23 @@ def render() -> Mapping[str, bytes]:
 def policy() -> str:
     """Return the tailnet's policy for the golden fleet."""
     return rendered(Policy(target().fleet))
+
+
+def consoles() -> dict[str, str]:
+    """Return the name of each file for the console, or the card, of a fresh machine → its text."""
+    found: dict[str, str] = {}
+    fleet = target().fleet
+    for view in (views()[fleet.with_role(role)[0].name] for role in Role):
+        keys = login_keys(view)
+        scripts = [script_for(view, keys)] if (TEMPLATES / kind_of(view).template).is_file() else []
+        if view.host.role is Role.WINDOWS_WSL:
+            scripts.append(inside_windows(view, keys))
+        found |= {script.name: script.text for script in scripts}
+        if view.host.is_pi:
+            for how in FirstBoot:
+                files_of_it = first_boot_files(view, how, keys)
+                found |= {f"{view.host.name}.{name}": text for name, text in files_of_it.items()}
+    return found
 
 
 def pictures() -> dict[str, str]:

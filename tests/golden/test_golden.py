@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 
 from fleet.target import ROOT
-from tests.golden import HOSTS, IMAGES, POLICY, UPDATE, pictures, policy, render, views
+from tests.golden import (
+    BOOTSTRAP,
+    HOSTS,
+    IMAGES,
+    POLICY,
+    UPDATE,
+    consoles,
+    pictures,
+    policy,
+    render,
+    views,
+)
 
 NAMES = sorted(views())
 SHOWN_LINES = 60
@@ -21,26 +32,31 @@ SHOWN_LINES = 60
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_host_gets_what_was_reviewed(name: str) -> None:
-    path, now = HOSTS / f"{name}.txt", render()[name]
-    reviewed = path.read_bytes() if path.exists() else b""
-    if now != reviewed:
-        pytest.fail(f"{_diff(reviewed, now, name)}\n\nIf that is meant: {UPDATE}", pytrace=False)
+    _as_reviewed(HOSTS / f"{name}.txt", render()[name], name)
 
 
 def test_the_tailnet_gets_what_was_reviewed() -> None:
-    reviewed, now = POLICY.read_bytes(), policy().encode()
-    if now != reviewed:
-        difference = _diff(reviewed, now, "policy")
-        pytest.fail(f"{difference}\n\nIf that is meant: {UPDATE}", pytrace=False)
+    _as_reviewed(POLICY, policy().encode(), "policy")
+
+
+@pytest.mark.parametrize("name", sorted(consoles()))
+def test_a_fresh_machine_is_given_what_was_reviewed(name: str) -> None:
+    _as_reviewed(BOOTSTRAP / name, consoles()[name].encode(), name)
+
+
+def test_no_script_is_left_of_a_host_that_is_gone() -> None:
+    assert sorted(path.name for path in BOOTSTRAP.iterdir()) == sorted(consoles())
 
 
 @pytest.mark.parametrize("name", sorted(pictures()))
 def test_the_pictures_in_the_docs_show_this_fleet(name: str) -> None:
-    path = IMAGES / name
-    reviewed, now = path.read_bytes() if path.exists() else b"", pictures()[name].encode()
+    _as_reviewed(IMAGES / name, pictures()[name].encode(), name)
+
+
+def _as_reviewed(path: Path, now: bytes, name: str) -> None:
+    reviewed = path.read_bytes() if path.exists() else b""
     if now != reviewed:
-        difference = _diff(reviewed, now, name)
-        pytest.fail(f"{difference}\n\nIf that is meant: {UPDATE}", pytrace=False)
+        pytest.fail(f"{_diff(reviewed, now, name)}\n\nIf that is meant: {UPDATE}", pytrace=False)
 
 
 def _diff(reviewed: bytes, now: bytes, name: str) -> str:

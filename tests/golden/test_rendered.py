@@ -41,8 +41,8 @@ from operations import (
 )
 from operations.change import Change, wrap
 from operations.manifest import manifest
+from tests.golden import consoles, views
 from tests.golden import files as files_of
-from tests.golden import views
 
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 EXCLUDED = {
@@ -186,6 +186,20 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
     ]
     said = "".join(process.communicate(timeout=60)[0] for process in running)
     assert said.replace(f"{tmp_path}/", "") == ""
+
+
+def test_shellcheck_finds_nothing_in_the_scripts_for_consoles() -> None:
+    excluded = {
+        **EXCLUDED,
+        "SC2329": "functions are called by the names that another one is given",
+    }
+    for name, text in consoles().items():
+        if name.endswith(".sh"):
+            run = subprocess.run(
+                [SHELLCHECK, "-f", "gcc", "-e", ",".join(excluded), "-"],
+                input=text, capture_output=True, text=True, check=False, timeout=60,
+            )  # fmt: skip
+            assert run.stdout == "", name
 
 
 PLISTS = _every(".plist")

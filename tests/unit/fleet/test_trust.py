@@ -12,9 +12,12 @@ import pytest
 
 from fleet import cli
 from fleet.commands import trust
+from fleet.doctor.check import fault, fine
+from fleet.doctor.hosts import Login
 from fleet.hostkeys import fingerprint
 from fleet.lock import ArtifactsLock, LockedHost, LockedTailnet, read_fleet_lock, write_fleet_lock
-from fleet.model import Fleet
+from fleet.model import Fleet, Host
+from fleet.target import Target
 from lab.overlay import Overlay
 
 Capture = pytest.CaptureFixture[str]
@@ -37,6 +40,7 @@ def network(fleet_file: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
     keys: Network = {"10.0.0.2": (NEW, RSA), "10.0.0.3": (NEW, RSA)}
     monkeypatch.setattr(trust, "shown", lambda address, port: keys.get(address, ()))
     monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr(trust, "login", lambda host, target: Login(fine(host.name, "lets us in")))
     return keys
 
 
@@ -65,7 +69,32 @@ class Terminal(io.StringIO):
 def test_a_key_with_the_right_fingerprint(lock: Path, capsys: Capture) -> None:
     assert cli.main(["trust", "berry", "--fingerprint", fingerprint(NEW)]) == 0
     assert read_fleet_lock(lock).host_keys("berry") == (NEW,)
-    assert capsys.readouterr().out == f"berry: pinned: ssh-ed25519 {fingerprint(NEW)}\n"
+    said = capsys.readouterr().out
+    assert said == f"berry: pinned: ssh-ed25519 {fingerprint(NEW)}\nberry: lets us in\n"
+
+
+def test_a_host_that_lets_nobody_in(
+    lock: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its key is pinned all the same; the login is tried by that key."""
+    known: list[tuple[str, ...]] = []
+
+    def refused(host: Host, target: Target) -> Login:
+        known.append(target.lock.host_keys(host.name))
+        return Login(fault(host.name, "does not log admin in", "ssh-copy-id berry"))
+
+    monkeypatch.setattr(trust, "login", refused)
+    assert cli.main(["trust", "berry", "--yes"]) == 1
+    assert known == [(NEW,)]
+    assert read_fleet_lock(lock).host_keys("berry") == (NEW,)
+    said = capsys.readouterr().err
+    assert "does not log admin in" in said
+    assert "run there what `fleet bootstrap berry` prints; or ssh-copy-id berry" in said
+
+
+def test_a_key_that_is_not_pinned_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "login", lambda *_: pytest.fail("it was"))
+    assert cli.main(["trust", "berry", "--fingerprint", fingerprint(OLD)]) == 1
 
 
 def test_the_fingerprint_of_another_of_its_keys(lock: Path) -> None:
@@ -160,6 +189,8 @@ def test_for_programs(capsys: Capture) -> None:
         "key": NEW,
         "reason": "",
         "fingerprint": fingerprint(NEW),
+        "logs_in": "lets us in",
+        "todo": "",
     }
 
 
