@@ -21,12 +21,14 @@ from lab.locks import locked
 from lab.paths import RUN, cache_dir
 from lab.place import find_place, remember
 from lab.progress import Reporter
+from lab.shell import run
 from lab.spec import LabHost, chosen, lab_hosts
 from lab.status import HostStatus, look
 from lab.tailnet.process import LabTailnet
 
 PARALLEL = 4  # hosts made or started at once
 HOST_MEGABYTES = 100  # what a host writes until it is of use, about
+CONSOLE_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_TAG = "default"
 
 
@@ -169,6 +171,20 @@ class Lab:
                 f"on {host}: {text}\nended with {done.returncode}:\n{done.stdout}{done.stderr}"
             )
         return done
+
+    def console(
+        self, host: str, *command: str, stdin: str = "", timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as root at a host's console, where no SSH is needed; it may fail."""
+        (target,) = chosen(self.hosts, [host])
+        spaces = ("mount", "uts", "ipc", "net", "pid")
+        return run(
+            [*boot.inside(self.place, target.name, *spaces), *command],
+            check=False,
+            stdin=stdin,
+            env={"PATH": CONSOLE_PATH, "HOME": "/root"},
+            timeout=timeout,
+        )
 
     def poweroff(self, host: str) -> None:
         """Pull a host's plug."""

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from lab import cgroups, network
+from lab.errors import LabError
 from lab.hosts import HostFiles, host_files, prepare
 from lab.paths import HERE
 from lab.place import Place
@@ -62,6 +63,14 @@ def stop(place: Place, name: str) -> None:
 def first_process(place: Place, name: str) -> int | None:
     """Return the process that is a running host's PID 1, None for a host that is off."""
     return cgroups.first_process(cgroups.find(place, name))
+
+
+def inside(place: Place, name: str, *spaces: str) -> list[str]:
+    """Return what a command begins with to run in these namespaces of a host, as root there."""
+    pid = first_process(place, name)
+    if pid is None:
+        raise LabError(f"{name} is off: start it first")
+    return ["nsenter", "--target", str(pid), *(f"--{one}" for one in spaces), "--root", "--wd"]
 
 
 def is_alive(place: Place, name: str) -> bool:

@@ -4,11 +4,12 @@ import os
 from pathlib import Path, PurePosixPath
 
 from lab import boot
-from lab.errors import LabError, UsageError
+from lab.errors import UsageError
 from lab.hosts import host_files
 from lab.place import Place
 from lab.shell import run
 
+_SPACES = ("mount", "pid")  # of processes, too: mount and umount read /proc/self there
 SMALLEST = 1 << 20  # bytes; mkfs.ext4 wants some room
 
 
@@ -16,7 +17,7 @@ def limit(place: Place, name: str, path: str, size: int) -> None:
     """Mount an empty ext4 of `size` bytes on a directory of a running host."""
     if size < SMALLEST:
         raise UsageError(f"a disk of {size} bytes is too small: {SMALLEST} at least")
-    inside = _inside(place, name)
+    inside = boot.inside(place, name, *_SPACES)
     image = host_files(place, name).directory / f"disk-{PurePosixPath(path).name}.img"
     image.unlink(missing_ok=True)
     with image.open("wb") as file:
@@ -41,12 +42,4 @@ def limit(place: Place, name: str, path: str, size: int) -> None:
 
 def unlimit(place: Place, name: str, path: str) -> None:
     """Take the small disk off a running host's directory again."""
-    run([*_inside(place, name), "umount", "--lazy", path])
-
-
-def _inside(place: Place, name: str) -> list[str]:
-    pid = boot.first_process(place, name)
-    if pid is None:
-        raise LabError(f"{name} is off: a disk can only be limited on a running host")
-    # Its process namespace too: mount and umount read /proc/self there.
-    return ["nsenter", "--target", str(pid), "--mount", "--pid", "--root"]
+    run([*boot.inside(place, name, *_SPACES), "umount", "--lazy", path])

@@ -177,16 +177,22 @@ lets_in() {
 }
 # -- what has to be installed
 
-has_programs() { command -v sshd >/dev/null && command -v sudo >/dev/null; }
+lacking() { # packages; those that are there are not upgraded
+    command -v sshd >/dev/null || echo openssh
+    command -v sudo >/dev/null || echo sudo
+}
+has_programs() { [ -z "$(lacking)" ]; }
 # Fetched before anything is changed: without a network nothing is.
 prepare() {
     if [ -n "$dry" ] || has_programs; then return 0; fi
     ls /var/lib/pacman/sync/*.db >/dev/null 2>&1 || pacman -Sy --noconfirm >&2 || true
-    pacman -S --downloadonly --needed --noconfirm openssh sudo >&2 ||
-        lack 'openssh and sudo cannot be downloaded: pacman says why above' \
+    # shellcheck disable=SC2046 # a word a package
+    pacman -S --downloadonly --needed --noconfirm $(lacking) >&2 ||
+        lack "cannot be downloaded: $(lacking | tr '\n' ' ')(pacman says why above)" \
             'see that this machine reaches the internet; where lists are old: pacman -Syu. Then run this again'
 }
-install_programs() { pacman -S --needed --noconfirm openssh sudo >&2; }
+# shellcheck disable=SC2046 # a word a package
+install_programs() { pacman -S --needed --noconfirm $(lacking) >&2; }
 
 # -- what has to be running
 

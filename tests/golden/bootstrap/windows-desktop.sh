@@ -172,16 +172,22 @@ lets_in() {
 }
 # -- what has to be installed
 
-has_programs() { command -v sshd >/dev/null && command -v sudo >/dev/null; }
+lacking() { # packages; those that are there are not upgraded
+    command -v sshd >/dev/null || echo openssh-server
+    command -v sudo >/dev/null || echo sudo
+}
+has_programs() { [ -z "$(lacking)" ]; }
 # Fetched before anything is changed: without a network nothing is.
 prepare() {
     if [ -n "$dry" ] || has_programs; then return 0; fi
-    { packages update && packages --yes --no-remove --download-only install openssh-server sudo; } >&2 ||
-        lack 'openssh-server and sudo cannot be downloaded: apt-get says why above' \
+    # shellcheck disable=SC2046 # a word a package
+    { packages update && packages --yes --no-remove --download-only install $(lacking); } >&2 ||
+        lack "cannot be downloaded: $(lacking | tr '\n' ' ')(apt-get says why above)" \
             'see that this machine reaches the internet, and its package sources: apt-get update'
 }
 packages() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@"; }
-install_programs() { packages --yes --no-remove install openssh-server sudo >&2; }
+# shellcheck disable=SC2046 # a word a package
+install_programs() { packages --yes --no-remove install $(lacking) >&2; }
 
 # -- what has to be running
 

@@ -119,6 +119,16 @@ def test_pmset_persists(tmp_path: Path, battery: bool, capsys: pytest.CaptureFix
         pmset.main(["-a", "slep", "0"], tmp_path)
 
 
+def test_pmset_tells_that_a_closed_lid_is_no_matter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pmset.main(["-g"], tmp_path)
+    assert "SleepDisabled" not in capsys.readouterr().out
+    pmset.main(["-a", "disablesleep", "1"], tmp_path)
+    pmset.main(["-g"], tmp_path)
+    assert " SleepDisabled        1\n" in capsys.readouterr().out
+
+
 def test_plutil(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = tmp_path / "good.plist", tmp_path / "bad.plist"
     good.write_bytes(plistlib.dumps({"Label": "a", "KeepAlive": True, "Args": ["b", 1]}))

@@ -11,6 +11,7 @@ DEFAULTS: Final = {
     "networkoversleep": 0, "tcpkeepalive": 1,
 }  # fmt: skip
 AC: Final = "AC Power"
+CLOSED: Final = "SleepDisabled"  # of the whole system: it works with its lid closed
 BATTERY: Final = "Battery Power"
 SOURCES: Final = {"-a": (BATTERY, AC), "-b": (BATTERY,), "-c": (AC,), "-u": ()}
 Settings = dict[str, dict[str, int]]
@@ -21,7 +22,8 @@ def main(argv: list[str], root: Path) -> int:
     store = root / KEPT / "pmset.json"
     battery = (root / "opt/standin/etc/battery").exists()
     if not argv or argv[0] == "-g":
-        show((argv[1:] or ["live"])[0], settings(store, battery))
+        closed = read_state(store).get(AC, {}).get(CLOSED)
+        show((argv[1:] or ["live"])[0], settings(store, battery), closed)
         return 0
     if not is_root() and root == Path("/"):
         raise ToolError("'pmset' must be run as root...", 77)
@@ -39,7 +41,7 @@ def main(argv: list[str], root: Path) -> int:
 
 def parse(pairs: list[str]) -> dict[str, int]:
     """KEY VALUE KEY VALUE... as numbers."""
-    known = {key.lower(): key for key in DEFAULTS}
+    known = {key.lower(): key for key in DEFAULTS} | {"disablesleep": CLOSED}
     changed = {}
     for key, value in zip(pairs[::2], pairs[1::2], strict=True):
         if key.lower() not in known or not value.isdigit():
@@ -59,7 +61,7 @@ def settings(store: Path, battery: bool) -> Settings:
     }
 
 
-def show(what: str, found: Settings) -> None:
+def show(what: str, found: Settings, closed: int | None) -> None:
     """Print what -g asks for."""
     if what == "custom":
         for source, values in found.items():
@@ -67,7 +69,8 @@ def show(what: str, found: Settings) -> None:
     elif what == "cap":
         out(f"Capabilities for {AC}:", *(f" {key}" for key in found[AC] if " " not in key))
     elif what == "live":
-        out("System-wide power settings:", "Currently in use:", *rows(found[AC]))
+        whole = [] if closed is None else rows({CLOSED: closed})
+        out("System-wide power settings:", *whole, "Currently in use:", *rows(found[AC]))
     elif what == "batt":
         out(f"Now drawing from '{AC}'")
     else:
