@@ -20,6 +20,7 @@ sudo_fix='see sudo -l, and that /etc/sudoers ends with: @includedir /etc/sudoers
 host_key_fix='see that /etc/ssh can be written to: ssh-keygen -A'
 
 dry=     # whether nothing may be changed
+due=     # whether something would be
 missing= # what is missing, with what to do
 
 say() { printf '%-13s %s\n' "$1" "$2"; } # WORD TEXT
@@ -40,6 +41,7 @@ step() {
         say ok "$1"
     elif [ -n "$dry" ]; then
         say 'would change' "$1"
+        due=yes
     elif "$3" && "$2"; then
         say changed "$1"
     else
@@ -280,7 +282,7 @@ main() {
     arrange
     stop_if_missing 'Missing, see to it and run this again'
     [ -z "$dry" ] || printf '\nNothing was changed.\n'
-    has_host_key || exit 0
+    [ -z "$due" ] || exit 0
     printf '\n%s is ready for the workstation, where this is typed:\n\n  fleet trust %s --fingerprint %s\n' \
         "$name" "$name" "$(ssh-keygen -l -f "$host_key" | awk '{ print $2 }')"
 }

@@ -173,7 +173,7 @@ class Fresh:
             stdin=subprocess.DEVNULL,
             cwd=self.root,
             check=False,
-            timeout=60,
+            timeout=300,  # a machine that is busy takes its time
         )
         assert "not found" not in done.stderr, done.stderr
         return Ended(done.returncode, done.stdout, done.stderr)

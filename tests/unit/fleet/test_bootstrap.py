@@ -227,7 +227,7 @@ def heard() -> list[str]:
 
 def fetch(url: str) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=10) as answer:
+    with opener.open(url, timeout=60) as answer:
         return bytes(answer.read())
 
 
@@ -264,7 +264,7 @@ def test_the_verb_serves_until_it_was_fetched(
     seen: list[bytes] = []
 
     class Fetched(Offer):
-        def wait(self, times: int, window_s: float = 5) -> bool:
+        def wait(self, times: int, window_s: float = 60) -> bool:
             threading.Thread(target=lambda: seen.append(fetch(self.url))).start()
             return super().wait(times, window_s)
 
@@ -284,7 +284,7 @@ def test_the_line_runs_nothing_that_is_not_the_script(
     with Offer(served, "127.0.0.1", lambda _: None) as offer:
         done = subprocess.run(
             ["/bin/sh", "-c", one_line(SCRIPT, offer.url, mac=False)],
-            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30,
+            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
     assert (done.returncode == 0) is not tampered, done.stderr
     assert (tmp_path / "it").exists() is not tampered

@@ -112,7 +112,15 @@ def test_to_check_changes_nothing(name: str, render: Render, tmp_path: Path) -> 
     would = ended.said("would change")
     assert "there is a login admin" in would
     assert "admin takes the keys of the fleet's operators" in would
-    assert "Nothing was changed." in ended.out
+    assert ended.out.endswith("Nothing was changed.\n"), "it is not ready"
+
+
+def test_to_check_what_is_done(render: Render, tmp_path: Path) -> None:
+    fresh = machine(tmp_path, "berry")
+    fresh.run(render("berry"))
+    ended = fresh.run(render("berry"), "--check")
+    assert (ended.code, ended.said("would change")) == (0, [])
+    assert "fleet trust berry" in ended.out
 
 
 WRONG = [

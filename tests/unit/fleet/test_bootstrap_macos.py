@@ -79,6 +79,7 @@ def test_to_check_changes_nothing(fresh: Fresh, render: Render) -> None:
     assert ended.code == 0, ended.out + ended.err
     assert fresh.files() == before
     assert len(ended.said("would change")) >= 7
+    assert "fleet trust" not in ended.out
 
 
 def test_a_mac_that_somebody_works_at_may_sleep(render: Render, tmp_path: Path) -> None:
