@@ -45,13 +45,19 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def two_operators(lab: Lab, file: Path) -> Iterator[Path]:
-    """A fleet with a second operator, taken back afterwards."""
+def named(file: Path) -> Path:
+    """A fleet file that names a second operator."""
     more = OPERATORS.replace("KEY", _key("a")).replace("YEK", _key("b"))
     file.write_text(file.read_text() + more)
-    run = converge(fleet_file=file)
+    return file
+
+
+@pytest.fixture
+def two_operators(lab: Lab, named: Path) -> Iterator[Path]:
+    """A fleet with a second operator, taken back afterwards."""
+    run = converge(fleet_file=named)
     assert run.code == 0, run.output
-    yield file
+    yield named
     assert converge().code == 0
 
 
@@ -118,15 +124,15 @@ def test_who_is_revoked_is_refused_everywhere(lab: Lab, two_operators: Path) -> 
         assert lets_in(lab, name, lab.place.key), name
 
 
-def test_revoking_nobody_and_everybody_is_refused(two_operators: Path) -> None:
-    before = two_operators.read_text()
-    said = fleet("revoke", "bobb", "--yes", fleet_file=two_operators)
+def test_revoking_nobody_and_everybody_is_refused(lab: Lab, named: Path) -> None:
+    before = named.read_text()
+    said = fleet("revoke", "bobb", "--yes", fleet_file=named)
     assert said.returncode == 1
     assert 'did you mean "bob"' in said.stderr
-    said = fleet("revoke", "bob", fleet_file=two_operators)
+    said = fleet("revoke", "bob", fleet_file=named)
     assert said.returncode == 64
     assert "--yes" in said.stderr
-    assert two_operators.read_text() == before
+    assert named.read_text() == before
 
 
 LOCKED_OUT = ["rpi1", "windows-desktop", "macbook1"]
