@@ -74,6 +74,15 @@ class Desk(Protocol):
         Tasks that run there fail.
         """
 
+    async def drain(self, host: str, by: str) -> None:
+        """It gets no more tasks until a person begins a session there; what runs there goes on."""
+
+    async def give_up(self, host: str, by: str) -> tuple[int, ...]:
+        """Its agent does not come back: what it was told is lost, and paid no more.
+
+        Tasks of which it knows nothing yet are queued again. The numbers of all of them.
+        """
+
     def budgets(self) -> Budgets:
         """What was spent, and may be."""
 

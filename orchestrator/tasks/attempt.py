@@ -46,11 +46,15 @@ async def _course(job: Job) -> None:
 async def _end(job: Job, end: End) -> State:
     by = job.order.by if job.order else ""
     state, words, values = end.state, end.words, end.values
-    if state is State.QUEUED:
-        if job.order:  # it came while nobody looked
-            state, words = job.order.state, job.order.words
+    if state is State.QUEUED and job.order:  # it came while nobody looked
+        state, words = job.order.state, job.order.words
+    elif state is State.QUEUED:
+        values = NOT_TOLD | values
+    if state is State.LOST and job.order:  # a person has given its host up
+        if job.task.sent:
+            values = values | {"run": ""}
         else:
-            values = NOT_TOLD | values
+            state, values = State.QUEUED, NOT_TOLD | values
     elif state in TOLD and job.task.state is State.RUNNING:
         await _fetch_patch(job)
     try:

@@ -175,6 +175,30 @@ class WorkDesk:
         except ServiceError as error:
             log.error("sessions that began meanwhile were not killed: %s", error)
 
+    async def drain(self, host: str, by: str) -> None:
+        """See Desk."""
+        self._known(host)
+        self._dispatcher.held.setdefault(host, by)
+        await self._work.ask(lambda store: store.records.hold((host,), by))
+        log.info("%s drains %s", printable(by), host)
+        self._bus.tell(News("agents", host))
+
+    async def give_up(self, host: str, by: str) -> tuple[int, ...]:
+        """See Desk."""
+        self._known(host)
+        with _refusals():
+            await self._rest.kill((host,))
+        tasks = await self._work.ask(lambda store: store.in_progress())
+        there = [one for one in tasks if one.host == host and one.state is not State.QUEUED]
+        words = f"{host} was given up by {by}"
+        for task in there:
+            if task.state is State.LOST:  # nobody waits for it any more
+                await self._work.note(task.id, "note", words, by, run="")
+        order = Order(State.LOST, words, by, at_once=True)
+        numbers = tuple(one.id for one in there)
+        await self._dispatcher.ended([one for one in numbers if self._dispatcher.order(one, order)])
+        return numbers
+
     def budgets(self) -> Budgets:
         """See Desk."""
         return self._rest.budgets()

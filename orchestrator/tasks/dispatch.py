@@ -7,13 +7,14 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from orchestrator.desk import News
 from orchestrator.tasks.attempt import attempt
 from orchestrator.tasks.job import Job, Order
 from orchestrator.tasks.model import Choice, State, Task, Wish
 from orchestrator.tasks.placement import Situation, choose
-from orchestrator.tasks.store import NOT_TOLD, OrderError
+from orchestrator.tasks.store import NOT_TOLD, OrderError, Store
 from orchestrator.tasks.work import Work
 
 log = logging.getLogger("orchestrator")
@@ -52,8 +53,12 @@ class Dispatcher:
         self._tidied = 0.0
 
     async def prepare(self) -> None:
-        """Before anything else: know who gets nothing."""
-        self.held |= await self._work.ask(lambda store: store.records.held())
+        """Before anything else: know who gets nothing. Who has left the fleet is forgotten."""
+        for host, by in (await self._work.ask(lambda store: store.records.held())).items():
+            if self._work.agent(host):
+                self.held[host] = by
+            else:
+                await self._work.ask(partial(_let_go, host))
 
     async def run(self) -> None:
         """Until it is cancelled; what is under way is cut off then, and goes on at the next start.
@@ -122,10 +127,23 @@ class Dispatcher:
     async def _carry_on(self, task: Task) -> None:
         """Of a task that nobody carries on: it was begun before this program was."""
         if task.state is not State.RESERVED or task.sent:
-            self._start(task, _cancelled(task))
+            if self._work.agent(task.host):
+                self._start(task, _cancelled(task))
+            else:
+                await self._bereave(task)
             return
         to = State.CANCELLED if task.cancelling else State.QUEUED
         await self._change(task, to, "the service was started anew", **NOT_TOLD)
+
+    async def _bereave(self, task: Task) -> None:
+        """Of a task whose host has left the fleet: what became of it nobody will hear."""
+        words = f"{task.host} is no agent's host in fleet.yaml any more"
+        if task.state is State.LOST:
+            await self._work.note(task.id, "note", words, run="")
+        elif task.cancelling:
+            await self._change(task, State.CANCELLED, words, run="")
+        else:
+            await self._change(task, State.LOST, words, reason=words, run="")
 
     def _start(self, task: Task, order: Order | None = None) -> None:
         job = Job(self._work, task)
@@ -227,6 +245,10 @@ class Dispatcher:
         self._tidied = now
         if count := await self._work.ask(lambda store: store.records.forget_files()):
             log.info("%d files that nobody needs any more were removed", count)
+
+
+def _let_go(host: str, store: Store) -> None:
+    store.records.let_go(host)
 
 
 def _cancelled(task: Task) -> Order | None:

@@ -69,6 +69,8 @@ OPERATIONS = (
     Operation("GET", f"{HOST}/messages", do.conversation),
     Operation("POST", f"{HOST}/messages", do.say, shape.SAID),
     Operation("POST", f"{HOST}/session", do.new_session),
+    Operation("POST", f"{HOST}/drain", do.drain),
+    Operation("POST", f"{HOST}/give-up", do.give_up),
     Operation("POST", "/kill", do.kill, shape.HOSTS),
     Operation("GET", "/budgets", do.budgets),
     Operation("GET", "/cluster", do.cluster),

@@ -78,6 +78,22 @@ async def kill(call: Call) -> object:
     return {"killed": hit}
 
 
+async def drain(call: Call) -> object:
+    """Give an agent no more tasks; what runs there goes on."""
+    host = call.path["host"]
+    await call.desk.drain(host, call.by)
+    await call.note("drain", host)
+    return {"ok": True}
+
+
+async def give_up(call: Call) -> object:
+    """Take an agent for gone: what it was told is lost, and paid no more."""
+    host = call.path["host"]
+    numbers = await call.desk.give_up(host, call.by)
+    await call.note("give-up", f"{host}: {len(numbers)} tasks")
+    return {"tasks": numbers}
+
+
 async def budgets(call: Call) -> object:
     """What was spent, and may be."""
     return call.desk.budgets()

@@ -355,6 +355,63 @@ def test_killed_agents_get_nothing_until_a_person_begins_anew(office: Opened, wo
     asyncio.run(run())
 
 
+def test_a_host_that_is_drained_ends_what_it_has_and_gets_no_more(office: Opened) -> None:
+    async def run() -> None:
+        async with office() as now:
+            sent = await now.desk.send(Draft("hang", wish=RPI1), "ann")
+            await now.until(sent.id, State.RUNNING)
+            await now.desk.drain("rpi1", "bob")
+            waits = await now.desk.send(Draft("say x", wish=RPI1), "ann")
+            now.world.fakes["rpi1"].add("agent", "● done")
+            now.world.fakes["rpi1"].stand("stable")
+            await now.until(sent.id, State.DONE)
+            async with asyncio.timeout(PATIENCE_S):
+                while "stopped by bob" not in now.desk.choose(RPI1).why:
+                    await asyncio.sleep(0.005)
+            assert (await now.desk.task(waits.id)).state is State.QUEUED
+            with pytest.raises(UnknownError):
+                await now.desk.drain("nobody", "bob")
+
+    asyncio.run(run())
+
+
+def test_what_runs_on_a_host_that_is_given_up_is_lost_and_can_be_had_again(
+    office: Opened, world: World
+) -> None:
+    async def run() -> None:
+        async with office(silent=30.0) as now:
+            sent = await now.desk.send(Draft("hang"), "ann")
+            there = (await now.until(sent.id, State.RUNNING)).host
+            world.fakes[there].silent = world.fakes[there].away = True
+            world.condition(there, Condition.UNREACHABLE)
+            assert await now.desk.give_up(there, "bob") == (sent.id,)
+            task = await now.until(sent.id, State.LOST)
+            assert (task.reason, task.run) == (f"{there} was given up by bob", "")
+            assert world.killed == [(there,)]
+            again = await now.desk.retry(sent.id, "bob")
+            assert again.attempt == 2
+            assert (await now.until(sent.id, State.RUNNING)).host != there
+            assert await now.desk.give_up(there, "bob") == (), "a second time"
+
+    asyncio.run(run())
+
+
+def test_what_is_lost_already_is_waited_for_no_more(office: Opened, world: World) -> None:
+    async def run() -> None:
+        async with office() as now:
+            sent = await now.desk.send(Draft("hang", wish=RPI1), "ann")
+            await now.until(sent.id, State.RUNNING)
+            world.fakes["rpi1"].silent = world.fakes["rpi1"].away = True
+            assert (await now.until(sent.id, State.LOST)).run
+            assert await now.desk.give_up("rpi1", "bob") == (sent.id,)
+            assert (await now.desk.task(sent.id)).run == ""
+            world.fakes["rpi1"].silent = world.fakes["rpi1"].away = False
+            await asyncio.sleep(0.1)
+            assert (await now.desk.task(sent.id)).state is State.LOST
+
+    asyncio.run(run())
+
+
 # plans
 
 

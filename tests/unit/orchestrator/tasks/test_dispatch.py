@@ -93,6 +93,35 @@ def test_a_task_goes_where_it_can_and_says_why_it_waits(world: World) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("state", [RUNNING, LOST])
+def test_a_host_that_has_left_the_fleet_takes_nothing_else_along(
+    world: World, state: State
+) -> None:
+    """What it was told is lost; who drained it is forgotten; other tasks go on."""
+
+    async def run() -> None:
+        async with world.dispatched(**({} if state is LOST else LONG)) as now:
+            sent = await now.send("", draft=Draft("hang", wish=ON_RPI2))
+            await now.until(sent.id, RUNNING)
+            if state is LOST:
+                world.fakes["rpi2"].silent = world.fakes["rpi2"].away = True
+                await now.until(sent.id, LOST)
+            await now.work.ask(lambda store: store.records.hold(("rpi2", "mini"), "ann"))
+        world.hosts = tuple(one for one in world.hosts if one.name != "rpi2")
+        del world.fakes["rpi2"]
+        async with world.dispatched() as now:
+            await now.dispatcher.prepare()
+            task = await now.when(sent.id, lambda one: one.state is LOST and not one.run)
+            if state is RUNNING:
+                assert task.reason == "rpi2 is no agent's host in fleet.yaml any more"
+            other = await now.send("say hello")
+            await now.until(other.id, DONE)
+            assert await now.work.ask(lambda store: store.records.held()) == {"mini": "ann"}
+            assert now.dispatcher.held == {"mini": "ann"}
+
+    asyncio.run(run())
+
+
 def test_what_is_said_is_seen_while_it_is_said(world: World) -> None:
     async def run() -> None:
         agent = world.fakes["rpi1"]

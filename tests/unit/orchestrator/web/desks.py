@@ -285,6 +285,16 @@ class MemoryDesk:
             self._be(host, Condition.OVER_BUDGET)
         return hit
 
+    async def drain(self, host: str, by: str) -> None:
+        self._agent(host)
+
+    async def give_up(self, host: str, by: str) -> tuple[int, ...]:
+        self._agent(host)
+        there = [one.id for one in self._tasks.values() if one.host == host and one.is_open]
+        for number in there:
+            self.become(number, State.LOST)
+        return tuple(there)
+
     def budgets(self) -> Budgets:
         return self._budgets
 
