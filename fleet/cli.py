@@ -31,6 +31,7 @@ class Verb(NamedTuple):
 
 
 VERBS: Mapping[str, Verb] = {
+    "add": Verb("fleet.commands.add:add", "Add a host to fleet.yaml."),
     "agents": Verb("fleet.commands.agents:agents", "Show what every agent is doing."),
     "apply": Verb("fleet.commands.apply:apply", "Bring the hosts to what fleet.yaml says."),
     "bootstrap": Verb(
@@ -51,6 +52,7 @@ VERBS: Mapping[str, Verb] = {
     "graph": Verb("fleet.commands.graph:graph", "Draw the fleet: hosts, doors, compile cluster."),
     "history": Verb("fleet.commands.history:history", "Show what runs have done, and whose."),
     "hosts": Verb("fleet.commands.hosts:hosts", "Show the hosts and what they are for."),
+    "init": Verb("fleet.commands.init:init", "Write a new fleet.yaml."),
     "kill": Verb("fleet.commands.kill:kill", "Revoke the sessions of agents, at once."),
     "lab": Verb("lab.cli:lab", "Start, look into and stop the lab: the fleet on one machine."),
     "logs": Verb("fleet.commands.logs:logs", "Print the log of a service on a host."),
@@ -112,7 +114,18 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     ),
     "Agents": ("agents", "task", "budget", "new-session", "kill"),
     "Compile": ("workers", "compile-check", "env"),
-    "Set up": ("doctor", "validate", "bootstrap", "trust", "policy", "schema", "completion", "lab"),
+    "Set up": (
+        "init",
+        "add",
+        "doctor",
+        "validate",
+        "bootstrap",
+        "trust",
+        "policy",
+        "schema",
+        "completion",
+        "lab",
+    ),
 }
 
 

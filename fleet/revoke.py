@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-import yaml
-
+from fleet.edit import cut
 from fleet.model import Fleet, Operator, Power, load_fleet
 from fleet.plan import view_of, wanted
 from fleet.problems import FleetError, suggest
 from fleet.resources import File
 from fleet.ssh import as_root, route
 from fleet.target import Target
-from fleet.yamlfile import display
 from operations.shell import digest
 
 CAPABILITY = "operators"
@@ -75,50 +71,9 @@ def strike(path: Path, name: str) -> None:
 
     Raises FleetError, with the file as it was, when that would change anything else.
     """
-    text, before = path.read_text(), load_fleet(path)
-    lines = text.splitlines(keepends=True)
-    first, behind = _span(text, name)
+    before = load_fleet(path)
     left = tuple(one for one in before.operators if one.name != name)
-    _write(path, "".join(lines[:first] + lines[behind:]))
-    try:
-        sound = load_fleet(path) == before.model_copy(update={"operators": left})
-    except FleetError:
-        sound = False
-    if not sound:
-        _write(path, text)
-        fault = f"the entry of {name} cannot be taken out without changing something else"
-        raise FleetError.of(display(path), fault, "remove it by hand and run again", line=first + 1)
-
-
-def _span(text: str, name: str) -> tuple[int, int]:
-    """The index of the entry's first line, and of the line behind its last one."""
-    people = _value(yaml.compose(text, yaml.SafeLoader), "operators")
-    for key, value in people.value if isinstance(people, yaml.MappingNode) else ():
-        if key.value == name:
-            return key.start_mark.line, _last_line(value) + 1
-    raise AssertionError("the model knows an operator that its file has not")
-
-
-def _value(node: yaml.Node | None, name: str) -> yaml.Node | None:
-    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-    return next((value for key, value in pairs if key.value == name), None)
-
-
-def _last_line(node: yaml.Node) -> int:
-    """The last line of a value; a block's end mark is where the next thing begins."""
-    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        last = node.value[-1]
-        return _last_line(last[1] if isinstance(last, tuple) else last)
-    return int(node.end_mark.line)
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the file at once and whole, with its mode."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    Path(name).chmod(path.stat().st_mode & 0o777)
-    Path(name).replace(path)
+    cut(path, "operators", name, before.model_copy(update={"operators": left}))
 
 
 def naming(target: Target, name: str) -> Mapping[str, Mapping[str, tuple[File, ...]]]:

@@ -30,6 +30,11 @@ def _environment() -> Environment:
     )
 
 
+def text_of(template: str, **values: object) -> str:
+    """The text of templates/<template> with these values; another name in it is an error."""
+    return _environment().get_template(template).render(**values)
+
+
 @dataclass(frozen=True, eq=False)
 class HostView:
     """The single argument of a deploy module's `resources`."""
@@ -51,12 +56,8 @@ class HostView:
     def render(self, template: str, **values: object) -> bytes:
         """The bytes of templates/<template> for this host; `managed` is the header line."""
         header = MANAGED.format(template=template)
-        text = (
-            _environment()
-            .get_template(template)
-            .render(host=self.host, fleet=self.fleet, role=self.settings, managed=header, **values)
-        )
-        return text.encode()
+        known = {"host": self.host, "fleet": self.fleet, "role": self.settings, "managed": header}
+        return text_of(template, **known, **values).encode()
 
     def file(
         self,
