@@ -40,6 +40,8 @@ from fleet.run import RUN, this_run
 from fleet.ssh import as_root, route
 from fleet.target import Target, load_target
 from fleet.view import HostView
+from fleet.wipe import NAME as WIPE
+from fleet.wipe import WipeOrder
 from operations import (
     artifacts,
     builds,
@@ -58,6 +60,9 @@ from operations import (
 )
 from operations import (
     learn as learning,
+)
+from operations import (
+    wipe as wiping,
 )
 from operations.change import RefusedError, reason, wrap
 from operations.ending import Ending
@@ -123,6 +128,15 @@ def upgrade() -> None:
             raise RefusedError(wrong)
         _ending().state_dirs[host.name] = view.settings.state_dir
         upgrades.ensure(order=order, name="upgrade: packages")
+
+
+def wipe() -> None:
+    """Remove everything of ours; the host's history and its lock go with the rest."""
+    with _isolated(WIPE):
+        order = WipeOrder(_view(host.name))
+        if wrong := mismatch(order.view.host, look(ctx_host.get(), order.context().asked).system):
+            raise RefusedError(wrong)
+        wiping.ensure(estate=order.estate, order=order, name="wipe: everything of ours")
 
 
 def take_leave() -> None:
