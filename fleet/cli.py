@@ -65,7 +65,11 @@ VERBS: Mapping[str, Verb] = {
     ),
     "plan": Verb("fleet.commands.plan:plan", "Show what a run would change."),
     "policy": Verb("fleet.commands.policy:policy", "Print the tailnet's policy for the fleet."),
+    "remove": Verb("fleet.commands.remove:remove", "Take a host out of the fleet, everywhere."),
     "render": Verb("fleet.commands.render:render", "Write the files of every host."),
+    "replace": Verb(
+        "fleet.commands.replace:replace", "Forget a host that is set up anew under its name."
+    ),
     "restart": Verb("fleet.commands.restart:restart", "Restart a service on a host."),
     "restore": Verb(
         "fleet.commands.restore:restore", "Bring a backup of the orchestrator's databases back."
@@ -110,6 +114,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
         "wake",
         "pin",
         "revoke",
+        "remove",
+        "replace",
         "restore",
     ),
     "Agents": ("agents", "task", "budget", "new-session", "kill"),

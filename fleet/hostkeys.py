@@ -37,6 +37,11 @@ def known_hosts(host: Host, target: Target) -> Path | None:
     return path
 
 
+def forget_known_hosts(host: Host) -> None:
+    """Remove the file that `known_hosts` made of keys that do not count any more."""
+    (cache_dir() / "known_hosts" / host.name).unlink(missing_ok=True)
+
+
 def _names(host: Host) -> list[str]:
     """All names that a key may be asked for by: OpenSSH is given the host's, paramiko knows none
     but the address, with the port where that is not 22."""

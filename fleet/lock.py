@@ -139,6 +139,10 @@ class FleetLock(_Fixed):
         """Return a lock in which `host` is what is known about `name`."""
         return FleetLock(hosts={**self.hosts, name: host})
 
+    def without_host(self, name: str) -> FleetLock:
+        """Return a lock that knows nothing about `name`."""
+        return FleetLock(hosts={one: host for one, host in self.hosts.items() if one != name})
+
 
 def lock_path(fleet_file: Path) -> Path:
     """Return where the lock of a fleet file is: `fleet.yaml` → `fleet.lock.yaml`."""

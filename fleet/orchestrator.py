@@ -75,6 +75,12 @@ def rows(said: Any, name: str) -> list[dict[str, Any]]:  # noqa: ANN401 - JSON
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
+def name_of(agent: dict[str, Any]) -> str:
+    """The name of an agent's host, as the page's API tells of agents."""
+    host = agent.get("host")
+    return str(host.get("name", "")) if isinstance(host, dict) else str(host or "")
+
+
 def follow(target: Target, task: int, heard: Callable[[dict[str, Any]], None]) -> None:
     """Tell what happens to a task until it ends, as orchestrator/follow.py has it.
 

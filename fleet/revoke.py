@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
 
+from fleet.difference import Differing, differing
 from fleet.edit import cut
-from fleet.model import Fleet, Operator, Power, load_fleet
-from fleet.plan import view_of, wanted
+from fleet.model import Fleet, Operator, load_fleet
 from fleet.problems import FleetError, suggest
-from fleet.resources import File
-from fleet.ssh import as_root, route
 from fleet.target import Target
-from operations.shell import digest
 
 CAPABILITY = "operators"
-TIMEOUT_S = 30.0
-
-
-class Outcome(StrEnum):
-    """What became of the keys on a host."""
-
-    REMOVED = "removed"
-    PENDING = "pending"  # it is off, which it may be; its next run removes them
-    REMAIN = "NOT removed"
-
-
-@dataclass(frozen=True)
-class HostOutcome:
-    """One host, and why if the keys are not gone there."""
-
-    host: str
-    outcome: Outcome
-    reason: str = ""
 
 
 def operator(fleet: Fleet, name: str) -> Operator:
@@ -76,56 +52,20 @@ def strike(path: Path, name: str) -> None:
     cut(path, "operators", name, before.model_copy(update={"operators": left}))
 
 
-def naming(target: Target, name: str) -> Mapping[str, Mapping[str, tuple[File, ...]]]:
+def naming(target: Target, name: str) -> Mapping[str, Differing]:
     """Host → capability → its files that name the operator, as they are to be without them.
 
     That is their keys everywhere, the orchestrator's list of who may use its page, and to whom
     backups are encrypted: whatever is rendered otherwise without the operator.
     """
     left = tuple(one for one in target.fleet.operators if one.name != name)
-    after = replace(target, fleet=target.fleet.model_copy(update={"operators": left}))
-    return {host.name: _differing(target, after, host.name) for host in target.fleet.hosts}
+    return differing(
+        target, replace(target, fleet=target.fleet.model_copy(update={"operators": left}))
+    )
 
 
-def _differing(before: Target, after: Target, host: str) -> dict[str, tuple[File, ...]]:
-    known = {file for want in wanted(view_of(before, host)).values() for file in want.files}
-    return {
-        name: files
-        for name, want in wanted(view_of(after, host)).items()
-        if (files := tuple(file for file in want.files if file not in known))
-    }
-
-
-def verify(
-    target: Target,
-    named: Mapping[str, Mapping[str, tuple[File, ...]]],
-    errors: Mapping[str, str],
-) -> tuple[HostOutcome, ...]:
-    """Whether each host has the files of `naming` as they shall be; it is asked itself.
-
-    `errors` says what went wrong where in the run before: a service may not know of its new file.
-    """
-    with ThreadPoolExecutor(max_workers=len(named)) as pool:
-        return tuple(
-            pool.map(lambda name: _verify(target, name, named[name], errors.get(name, "")), named)
-        )
-
-
-def _verify(
-    target: Target, name: str, named: Mapping[str, tuple[File, ...]], error: str
-) -> HostOutcome:
-    host = target.fleet.host(name)
-    if CAPABILITY not in named:
-        return HostOutcome(name, Outcome.REMAIN, f"it is `without` {CAPABILITY}: remove them there")
-    files = [file for some in named.values() for file in some]
-    asked = "\n".join(f"digest {shlex.quote(file.path)}" for file in files)
-    answer = as_root(route(host, target), f"{digest(mac=host.is_mac)}\n{asked}\n", TIMEOUT_S)
-    if answer.nobody_there and host.power is not Power.ALWAYS_ON:
-        return HostOutcome(name, Outcome.PENDING, "it is off; the next run that reaches it does it")
-    if answer.code:
-        return HostOutcome(name, Outcome.REMAIN, answer.stderr or f"exit code {answer.code}")
-    found = answer.stdout.split()
-    wrong = [file.path for file in files if file.sha256 not in found]
-    if wrong:
-        return HostOutcome(name, Outcome.REMAIN, f"not as it should be: {', '.join(wrong)}")
-    return HostOutcome(name, Outcome.REMAIN if error else Outcome.REMOVED, error)
+def keeps_keys(meant: Differing) -> str:
+    """Why a host goes on to take the operator's keys; empty when it does not."""
+    if CAPABILITY in meant:
+        return ""
+    return f"it is `without` {CAPABILITY}: remove them there"

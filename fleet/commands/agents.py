@@ -39,12 +39,6 @@ def agents(session: Session, as_json: bool) -> int:
     return CHANGES if any(one.get("condition") in WANTED for one in found) else 0
 
 
-def name_of(agent: dict[str, Any]) -> str:
-    """The name of the agent's host."""
-    host = agent.get("host")
-    return str(host.get("name", "")) if isinstance(host, dict) else str(host or "")
-
-
 def _show(found: list[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("AGENT", "STATE", "SINCE", "TASK", "SPENT", "CAP", "TODAY", ""):
@@ -56,7 +50,7 @@ def _show(found: list[dict[str, Any]]) -> None:
         state = str(one.get("condition", ""))
         style = "red" if state in WANTED else STYLES.get(state, "")
         row = (
-            plain(name_of(one)),
+            plain(orchestrator.name_of(one)),
             plain(state),
             moment(one.get("since")),
             str(one.get("task") or "-"),

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from dataclasses import asdict
 
 import click
-from rich.table import Table
 
 from fleet import complete
-from fleet.apply import Applied, result_of
-from fleet.commands.running import note_run, runner_for
-from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
+from fleet.commands.outcomes import confirm, exit_of, run_only, show_outcomes
+from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.commands.watching import Watcher
+from fleet.difference import verify
 from fleet.model import Operator
-from fleet.planned import gather
-from fleet.problems import WrongUsageError
-from fleet.revoke import HostOutcome, Outcome, naming, operator, refuse_lockout, strike, verify
+from fleet.revoke import keeps_keys, naming, operator, refuse_lockout, strike
 from fleet.target import Target, fleet_file
 from fleet.yamlfile import display
-
-ERROR, OFF = 1, 3
-_STYLE = {Outcome.REMOVED: "green", Outcome.PENDING: "cyan", Outcome.REMAIN: "red"}
 
 
 @click.command(
@@ -47,43 +39,20 @@ def revoke(session: Session, name: str, yes: bool, as_json: bool) -> int:
     target = session.target()
     leaving = operator(target.fleet, name)
     refuse_lockout(target, leaving)
-    _ask(leaving, len(target.fleet.hosts), yes=yes)
+    what = f"{display(fleet_file())} and from {len(target.fleet.hosts)} hosts"
+    confirm("fleet revoke", f"Remove {leaving.name} from {what}?", yes=yes)
     named = naming(target, name)
     strike(fleet_file(), name)
     only = frozenset(capability for files in named.values() for capability in files)
-    done = _run(session.target(), f"revoke {name}", only, Watcher(quiet=as_json))
-    found = verify(session.target(), named, {one.host: one.error for one in done.results.values()})
+    done = run_only(session.target(), f"revoke {name}", only, tuple(named), Watcher(quiet=as_json))
+    errors = {one.host: one.error for one in done.results.values()}
+    found = verify(session.target(), named, errors, keeps_keys)
     left = steps(target, leaving)
     if as_json:
         print_json({"hosts": [asdict(one) for one in found], "by_hand": left})
     else:
-        _show(found, left)
-    outcomes = {one.outcome for one in found}
-    return ERROR if Outcome.REMAIN in outcomes else OFF if Outcome.PENDING in outcomes else 0
-
-
-def _ask(leaving: Operator, hosts: int, *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        fault = "nobody is there to confirm it"
-        raise WrongUsageError.of("fleet revoke", fault, "say --yes")
-    what = f"Remove {leaving.name} from {display(fleet_file())} and from {hosts} hosts?"
-    click.confirm(what, abort=True, err=True)
-
-
-def _run(target: Target, reason: str, only: frozenset[str], watcher: Watcher) -> Applied:
-    """Run these capabilities alone, on all hosts at once."""
-    began = time.monotonic()
-    run, runner = runner_for(target, reason, only)
-    names = [host.name for host in target.fleet.hosts]
-    with watcher.over("changing what names them"):
-        outcome = runner.change(names, watcher.heard)
-    hosts = gather(target, names, outcome.events, "apply")
-    done = Applied({one.host: result_of(one, stopped=outcome.stopped) for one in hosts})
-    done.stopped = outcome.stopped
-    note_run(target, run, done, began)
-    return done
+        show_outcomes("OPERATOR", found, left)
+    return exit_of(found)
 
 
 def steps(target: Target, leaving: Operator) -> list[str]:
@@ -97,16 +66,3 @@ def steps(target: Target, leaving: Operator) -> list[str]:
         "end sessions that are still open: a reboot of a host ends all of them",
         f"commit {display(fleet_file())}",
     ]
-
-
-def _show(found: tuple[HostOutcome, ...], left: list[str]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("HOST", "OPERATOR", "WHY"):
-        table.add_column(column, overflow="fold")
-    for one in found:
-        table.add_row(one.host, f"[{_STYLE[one.outcome]}]{one.outcome}[/]", one.reason)
-    out = console()
-    out.print(table)
-    out.print("\nLeft to do by hand:")
-    for step in left:
-        out.print(f"- {step}", markup=False)

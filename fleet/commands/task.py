@@ -12,7 +12,6 @@ import click
 
 from fleet import code, complete, orchestrator
 from fleet.commands import taskview
-from fleet.commands.agents import name_of
 from fleet.commands.session import Session, examples, json_option, pass_session, print_json
 from fleet.commands.taskview import DONE, SLEEPS, Watched, headline
 from fleet.problems import FleetError, WrongUsageError, printable
@@ -305,7 +304,7 @@ def _sleeps(target: Target, sent: dict[str, Any]) -> bool:
     if sent.get("state") != "queued" or not wish.get("host") or wish.get("failover"):
         return False
     agents = orchestrator.rows(orchestrator.api(target, "GET", "/api/v1/agents"), "agents")
-    asleep = {name_of(one) for one in agents if one.get("condition") == "asleep"}
+    asleep = {orchestrator.name_of(one) for one in agents if one.get("condition") == "asleep"}
     return wish["host"] in asleep
 
 
