@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from fleet.environments import Environment, major, number, version
-from fleet.kinds import Arch, Power, Sudo
+from fleet.kinds import Arch, Power, Role, Sudo
 from fleet.model import Fleet, Host
 from fleet.settings import settings_for
 
@@ -90,11 +90,12 @@ def _workers(fleet: Fleet, arch: Arch) -> list[Host]:
 def _builders(fleet: Fleet, arch: Arch) -> tuple[str, ...]:
     """One host that packs, and a second of the same system as its witness.
 
-    Two distributions build the same compiler into different programs, so no other can be one.
+    Two distributions build the same compiler into different programs, so no other can be one. Who
+    is the scheduler is of no account: one for a day must not have everybody fetch new compilers.
     """
     there = [host for host in _workers(fleet, arch) if all(_has(host, c) for c in _PACKING)]
     awake = [host for host in there if host.power is Power.ALWAYS_ON]
-    preferred = [host for host in there if host == fleet.scheduler_host]
+    preferred = [host for host in there if host.role is Role.ORCHESTRATOR]
     leads = (*preferred, *awake, *there)
     if not leads:
         return ()

@@ -61,7 +61,7 @@ def test_every_host_uses_every_platform_once_all_have_the_compiler() -> None:
     assert found.troubles == {}
 
 
-def test_the_scheduler_packs_and_no_other_system_is_its_witness() -> None:
+def test_the_orchestrator_packs_and_no_other_system_is_its_witness() -> None:
     assert matrix(green()).builders == {X86: (BOSS,), ARM: ("rpi1", "rpi2")}
     assert matrix(green()).published[ARM].builders == ("rpi1", "rpi2")
 
@@ -172,13 +172,13 @@ def test_who_sleeps_packs_only_where_nobody_else_can(
     assert matrix(fleet).builders[ARM] == builders
 
 
-def test_the_scheduler_is_preferred_and_its_own_system_is_the_witness() -> None:
+def test_the_orchestrator_is_preferred_and_its_own_system_is_the_witness() -> None:
     fleet = told(with_compilers(), WSL[0], power=Power.ALWAYS_ON)
     assert matrix(fleet).builders[X86] == (BOSS,), "Debian witnesses nothing for Arch"
     fleet = told(fleet, BOSS, os=fleet.host(WSL[0]).os)
     assert matrix(fleet).builders[X86] == (BOSS, WSL[0])
     moved = fleet.model_copy(update={"scheduler": WSL[0]})
-    assert matrix(moved).builders[X86] == (WSL[0], BOSS)
+    assert matrix(moved).builders[X86] == (BOSS, WSL[0]), "a scheduler for a day packs nothing"
 
 
 @pytest.mark.parametrize("declined", ["toolchains", "environments", "llvm"])
