@@ -19,7 +19,7 @@ from lab.images.recipes import image
 from lab.layers import Builder
 from lab.locks import locked
 from lab.paths import RUN, cache_dir
-from lab.place import find_place, remember
+from lab.place import find_place, remember, remember_hosts, settled
 from lab.progress import Reporter
 from lab.shell import run
 from lab.spec import LabHost, chosen, lab_hosts
@@ -74,7 +74,7 @@ class Lab:
     @functools.cached_property
     def hosts(self) -> tuple[LabHost, ...]:
         """The lab's hosts, in the order of the fleet file."""
-        return lab_hosts(self._source)
+        return settled(self.place, lab_hosts(self._source))
 
     @property
     def ssh_config(self) -> Path:
@@ -89,6 +89,7 @@ class Lab:
         preflight.ready(self.place.state.parent, self.reporter, emulation=emulated)
         with self._lock():
             remember(self.place)
+            remember_hosts(self.place, self.hosts)
             remote.write_key(self.place)
             machine.acquire(self.name, emulation=emulated)
             lowers = self._build(wanted)

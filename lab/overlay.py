@@ -10,7 +10,7 @@ from pathlib import Path
 from fleet.lock import ArtifactsLock, read_fleet_lock
 from fleet.model import Addresses, Fleet, Operator, Ssh
 from lab.pins import artifacts
-from lab.place import Place, find_place
+from lab.place import Place, find_place, settled
 from lab.remote import USER, public_key
 from lab.spec import lab_hosts
 from lab.tailnet.nodes import LOGIN
@@ -38,7 +38,7 @@ def overlay(fleet: Fleet, lab_name: str | None = None) -> Overlay:
     place = find_place(lab_name)
     learned = read_fleet_lock(place.fleet_lock)
     hosts = []
-    for host, spec in zip(fleet.hosts, lab_hosts(fleet), strict=True):
+    for host, spec in zip(fleet.hosts, settled(place, lab_hosts(fleet)), strict=True):
         ipv4, ipv6 = learned.tailnet_ipv4(host.name), learned.tailnet_ipv6(host.name)
         addresses = Addresses(
             lan=place.lan(spec),

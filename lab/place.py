@@ -5,9 +5,11 @@ So whatever a lab left behind can be found and removed without remembering it.
 
 import hashlib
 import ipaddress
+import itertools
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.errors import LabError
@@ -145,6 +147,35 @@ def remember(place: Place) -> None:
     if _remembered(place.state) != place.number:
         file.with_suffix(".part").write_text(json.dumps({"number": place.number}) + "\n")
         file.with_suffix(".part").rename(file)
+
+
+def settled(place: Place, hosts: Iterable[LabHost]) -> tuple[LabHost, ...]:
+    """Return the hosts where they were put when they first came; others go where nobody is.
+
+    So a host that leaves the fleet file moves none of those behind it.
+    """
+    known = _places(place)
+    free = (number for number in itertools.count(1) if number not in known.values())
+    taken = {host.name: known.get(host.name) for host in hosts}
+    if known:
+        taken = {name: index or next(free) for name, index in taken.items()}
+    return tuple(replace(host, index=taken[host.name] or host.index) for host in hosts)
+
+
+def remember_hosts(place: Place, hosts: Iterable[LabHost]) -> None:
+    """Write down where the hosts are; those that have left the fleet file keep their places."""
+    found = _places(place) | {host.name: host.index for host in hosts}
+    file = place.state / "places.json"
+    file.with_suffix(".part").write_text(json.dumps(found) + "\n")
+    file.with_suffix(".part").rename(file)
+
+
+def _places(place: Place) -> dict[str, int]:
+    try:
+        said = json.loads((place.state / "places.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(name): int(index) for name, index in said.items()}
 
 
 def _remembered(state: Path) -> int | None:

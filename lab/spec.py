@@ -18,7 +18,7 @@ class LabHost:
 
     name: str
     kind: str  # which image: arch, debian, raspios, macos, wsl
-    index: int  # position in the fleet file, from 1: addresses follow from it
+    index: int  # its place in the lab, from 1, at first that in the file: addresses follow from it
     port: int
     os: str
     variant: str = ""  # of the stand-in, where it has several

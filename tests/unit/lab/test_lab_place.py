@@ -14,7 +14,7 @@ from lab.errors import LabError, UsageError
 from lab.hosts import hosts_file
 from lab.overlay import overlay
 from lab.paths import lab_name
-from lab.place import DEFAULT_NUMBER, Place, find_place, remember
+from lab.place import DEFAULT_NUMBER, Place, find_place, remember, remember_hosts, settled
 from lab.remote import known_names, public_key
 from lab.spec import LabHost, lab_hosts
 from lab.tailnet.nodes import LOGIN
@@ -114,6 +114,22 @@ def test_the_overlay_changes_the_connection_and_nothing_else(tmp_path: Path) -> 
         assert after.ssh.key == str(state / "id_ed25519")
         same = {"addresses": before.addresses, "ssh": before.ssh}
         assert after.model_copy(update=same) == before
+
+
+def test_a_host_that_leaves_the_file_moves_nobody(tmp_path: Path) -> None:
+    real = load_fleet(ROOT / "fleet.yaml")
+    (tmp_path / "demo").mkdir()
+    place, every = find_place("demo"), lab_hosts(real)
+    assert settled(place, every) == every, "a lab that never was knows no places"
+    remember_hosts(place, every)
+    smaller = real.model_copy(update={"hosts": real.hosts[:2] + real.hosts[3:]})
+    found = overlay(smaller, "demo").fleet
+    before = overlay(real, "demo").fleet
+    for host in found.hosts:
+        assert host.addresses.lan == before.host(host.name).addresses.lan
+    new = LabHost("new", "raspios", 3, 22, "raspios")
+    *_, come = settled(place, [*every[:2], *every[3:], new])
+    assert come.index == len(every) + 1, "where somebody was is not given away"
 
 
 def test_the_first_operator_owns_the_labs_devices(tmp_path: Path) -> None:
