@@ -56,7 +56,8 @@ def _whose(user: User, *, mac: bool) -> str:
     name, comment = quote(user.name), quote(user.comment or user.name)
     if mac:
         said = f"dscl . -read /Users/{name} RealName 2>/dev/null | tr -d '\\n'"
-        return f"case $({said}) in *:*{comment}) echo ours ;; esac"
+        # Both parentheses: a Mac's old bash loses count of them in a substitution.
+        return f"case $({said}) in (*:*{comment}) echo ours ;; esac"
     said = f"getent passwd {name} | cut -d: -f5"
     return f'id -u {name} >/dev/null 2>&1 && [ "$({said})" = {comment} ] && echo ours'
 

@@ -149,6 +149,24 @@ def test_a_host_is_as_it_was(programs: RealHost) -> None:
     assert list(lines(again)) == ["user _ours: remove"]
 
 
+@pytest.mark.parametrize(
+    ("said", "ours"),
+    [
+        ("RealName: ours, really", True),
+        ("RealName:\\n ours, really", True),
+        ("RealName: mine, really", False),
+        ("", False),
+    ],
+)
+def test_whose_an_account_of_a_mac_is(
+    real_host: RealHost, program: FakeProgram, said: str, ours: bool
+) -> None:
+    directory = program("dscl", f"[ \"$3\" = /Users/_ours ] && printf '{said}\\n'")
+    real_host.path = f"{directory}:{real_host.path}"
+    it = Estate((), (OURS,), (), mac=True)
+    assert seen(real_host, it).value("account _ours") == ("ours" if ours else "")
+
+
 @pytest.mark.parametrize("name", sorted(views()))
 def test_every_account_and_directory_of_a_host_is_meant(name: str) -> None:
     """And nothing that is not ours alone."""
