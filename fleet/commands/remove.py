@@ -61,13 +61,15 @@ def remove(session: Session, host: str, wipe: bool, now: bool, yes: bool, as_jso
     watcher = Watcher(quiet=as_json)
     removal = _Removal(session, leaving, answers(leaving.host, target), watcher)
     traces = leaving.traces(target)
+    if wipe:
+        removal.look_at_wipe(target, show=not as_json)
+    if not as_json:
+        _announce(removal, traces)
+    confirm(COMMAND, f"Remove {host}?", yes=yes)
+    lost = removal.end_work(
+        target, now=now
+    )  # takes as long as a task, and nobody else waits for it
     with FleetLock(target, this_run(f"remove {host}"), watcher.say, wait=False):
-        if wipe:
-            removal.look_at_wipe(target, show=not as_json)
-        if not as_json:
-            _announce(removal, traces)
-        confirm(COMMAND, f"Remove {host}?", yes=yes)
-        lost = removal.end_work(target, now=now)
         if wipe:
             removal.wipe(target)
         found = removal.take_out(target, traces)
