@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from fleet import compiletrial
 from fleet.expected import expected, inside_script
 from fleet.orchestrator import ask
 from fleet.plan import view_of
@@ -22,13 +23,19 @@ DEEP_S = 600.0  # hundreds of megabytes are read on a Raspberry Pi
 OUTSIDE_S = 90.0
 
 
-def check(target: Target, *, deep: bool = False) -> tuple[Item, ...]:
-    """Every item of the fleet: one execution a host, one more on the orchestrator, all at once."""
+def check(target: Target, *, deep: bool = False, wanted: Sequence[str] = ()) -> tuple[Item, ...]:
+    """Every item of the fleet: one execution a host, one more on the orchestrator, all at once;
+    then what is tried, as far as it is `wanted` (nothing: all).
+    """
     names = [host.name for host in target.fleet.hosts]
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        outside = pool.submit(_outside, target)
+        asked = pool.submit(_outside, target)
         inside = dict(zip(names, pool.map(lambda n: _inside(target, n, deep), names), strict=True))
-        return judge(expected(target), inside, outside.result())
+        outside = asked.result()
+    found = judge(expected(target), inside, outside)
+    if not wanted or compiletrial.KIND in wanted:
+        found += (compiletrial.compile_item(target, inside, outside),)
+    return found
 
 
 def only(items: Sequence[Item], wanted: Sequence[str]) -> tuple[Item, ...]:

@@ -180,7 +180,7 @@ class Check:
             return Client(name, State.OFF, f"{name} is off"), told
         if "end" in lines:
             return Client(name, State.GREEN), told
-        why = printable(_cut_off(answer))
+        why = printable(cut_off(answer))
         return Client(name, State.FAILED, why), told
 
     def _judge(self, pair: Pair, listed: tuple[Job, ...], told: Mapping[str, Told]) -> Cell:
@@ -206,7 +206,8 @@ def _pass_over(line: str) -> None:
     """Nobody wants to know."""
 
 
-def _cut_off(answer: Answer) -> str:
+def cut_off(answer: Answer) -> str:
+    """Why a client's script did not come to its end."""
     said = answer.stderr.splitlines()
     return said[-1] if said else f"its script ended early, with {answer.code}"
 

@@ -45,8 +45,9 @@ def check(
     session: Session, wanted: tuple[str, ...], deep: bool, everything: bool, as_json: bool
 ) -> int:
     """Check the fleet: services, disks, clocks, versions, the tailnet both ways, every agent's
-    /status, the compile cluster against fleet.yaml, the page and its agents, budgets, strangers.
-    Each fault comes with its evidence and the next command to type.
+    /status, the compile cluster against fleet.yaml, the page and its agents, budgets, strangers;
+    and that a small file sent to be compiled is compiled on another host. Each fault comes with its
+    evidence and the next command to type.
 
     A host that is off and may be is pending. Changes nothing.
 
@@ -56,7 +57,7 @@ def check(
     target = session.target()
     watcher = Watcher(quiet=as_json)
     with watcher.over(f"checking {len(target.fleet.hosts)} hosts"):
-        found = only(ask_all(target, deep=deep), wanted)
+        found = only(ask_all(target, deep=deep, wanted=wanted), wanted)
     if as_json:
         print_json([_as_dict(one) for one in found])
     else:
