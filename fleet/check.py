@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from fleet import compiletrial
+from fleet import compiletrial, tasktrial
 from fleet.expected import expected, inside_script
 from fleet.orchestrator import ask
 from fleet.plan import view_of
@@ -28,13 +28,16 @@ def check(target: Target, *, deep: bool = False, wanted: Sequence[str] = ()) -> 
     then what is tried, as far as it is `wanted` (nothing: all).
     """
     names = [host.name for host in target.fleet.hosts]
+    whole = deep and not (wanted and all(tasktrial.is_meant((word,)) for word in wanted))
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         asked = pool.submit(_outside, target)
-        inside = dict(zip(names, pool.map(lambda n: _inside(target, n, deep), names), strict=True))
+        inside = dict(zip(names, pool.map(lambda n: _inside(target, n, whole), names), strict=True))
         outside = asked.result()
     found = judge(expected(target), inside, outside)
     if not wanted or compiletrial.KIND in wanted:
         found += (compiletrial.compile_item(target, inside, outside),)
+    if deep and (hosts := tasktrial.wanted(wanted)) is not None:
+        found += tasktrial.task_items(target, hosts, outside)
     return found
 
 

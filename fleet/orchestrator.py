@@ -81,7 +81,12 @@ def name_of(agent: dict[str, Any]) -> str:
     return str(host.get("name", "")) if isinstance(host, dict) else str(host or "")
 
 
-def follow(target: Target, task: int, heard: Callable[[dict[str, Any]], None]) -> None:
+def follow(
+    target: Target,
+    task: int,
+    heard: Callable[[dict[str, Any]], None],
+    limit_s: float = WATCH_S,
+) -> None:
     """Tell what happens to a task until it ends, as orchestrator/follow.py has it.
 
     Raises FleetError.
@@ -91,7 +96,7 @@ def follow(target: Target, task: int, heard: Callable[[dict[str, Any]], None]) -
         if news := json.loads(said) if said.strip() else None:
             heard(news)
 
-    _talk(target, ("follow", str(task)), b"", line, WATCH_S)
+    _talk(target, ("follow", str(task)), b"", line, limit_s)
 
 
 def as_root_there(target: Target, arguments: tuple[str, ...], body: bytes) -> Any:  # noqa: ANN401

@@ -8,12 +8,13 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from fleet import tasktrial
 from fleet.check import check as ask_all
 from fleet.check import only
 from fleet.commands.session import Session, console, examples, json_option, pass_session, print_json
 from fleet.commands.watching import Watcher
 from fleet.exits import Exit, worst
-from fleet.problems import printable
+from fleet.problems import WrongUsageError, printable
 from orchestrator.health.model import Item, Verdict
 
 _STYLES = {
@@ -32,12 +33,15 @@ _EXITS = {Verdict.FAILED: Exit.ERROR, Verdict.PENDING: Exit.OFF}
         "fleet check --only berry --all    one host, item by item",
         "fleet check --only agent         one item of all hosts",
         "fleet check --deep",
+        "fleet check --deep --only task@berry  one agent, and nothing else",
     )
 )
 @click.option(
     "--only", "wanted", multiple=True, metavar="ITEM", help="Only this item or host; repeatable."
 )
-@click.option("--deep", is_flag=True, help="Also read what is installed whole.")
+@click.option(
+    "--deep", is_flag=True, help="Read what is installed whole, and try an agent: costs money."
+)
 @click.option("--all", "everything", is_flag=True, help="Show what is well, too.")
 @json_option
 @pass_session
@@ -49,11 +53,18 @@ def check(
     and that a small file sent to be compiled is compiled on another host. Each fault comes with its
     evidence and the next command to type.
 
-    A host that is off and may be is pending. Changes nothing.
+    With --deep what is installed is read whole, and one idle agent, or that of `--only task@HOST`,
+    is given a task through the orchestrator: to write a file, which is looked for on its host. That
+    costs money, a few cents as a rule and half a dollar at most, and begins a new session there.
+
+    A host that is off and may be is pending. Changes nothing but that session.
 
     Exit code: 0 all is well, warnings included, 1 something has failed, 3 hosts are off that may
     be, 64 no such item or host.
     """
+    if not deep and tasktrial.is_meant(wanted):
+        fault = "an agent is only given a task if you say so: it costs money"
+        raise WrongUsageError.of("--only", fault, "say --deep, too")
     target = session.target()
     watcher = Watcher(quiet=as_json)
     with watcher.over(f"checking {len(target.fleet.hosts)} hosts"):
