@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from facts.services import service_stem
 from fleet.plan import view_of, wanted
@@ -47,7 +48,32 @@ def expected_host(view: HostView) -> ExpectedHost:
         files={
             one.path: one.sha256 for some in want.values() for one in some.artifacts if not one.kept
         },
+        digests={
+            one.path: one.artifact.sha256
+            for some in want.values()
+            for one in some.programs
+            if not one.member and not one.tree
+        },
+        members=members(view, want),
     )
+
+
+def members(view: HostView, want: Mapping[str, Resources]) -> dict[str, tuple[str, str]]:
+    """The fleet's programs that are in an archive that the orchestrator keeps."""
+    if view.host != view.fleet.orchestrator:
+        return {}
+    kept = {one.sha256: one.path for some in want.values() for one in some.artifacts}
+    every = (
+        program
+        for host in view.fleet.hosts
+        for some in wanted(replace(view, host=host)).values()
+        for program in some.programs
+    )
+    return {
+        one.path: (kept[one.artifact.sha256], one.member)
+        for one in every
+        if one.member and one.artifact.sha256 in kept
+    }
 
 
 def services(want: Mapping[str, Resources]) -> dict[str, str]:
@@ -75,5 +101,6 @@ def inside_script(view: HostView, *, deep: bool = False) -> bytes:
         programs=seen.programs,
         builds=seen.builds,
         files=seen.files,
+        members=seen.members,
         deep=deep,
     )

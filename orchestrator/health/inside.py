@@ -40,6 +40,7 @@ def read_inside(text: str, asked: float, answered: float) -> Inside:
         programs=found.programs,
         builds=found.builds,
         files=found.files,
+        members=found.members,
     )
 
 
@@ -55,6 +56,7 @@ class _Reader:
         self.programs: dict[str, str] = {}
         self.builds: dict[str, str] = {}
         self.files: dict[str, str] = {}
+        self.members: dict[str, str] = {}
 
     def read_clock(self, fields: list[str]) -> None:
         self.clock = float(fields[0])
@@ -85,6 +87,9 @@ class _Reader:
     def read_file(self, fields: list[str]) -> None:
         self.files[plain(fields[0])] = plain(fields[1])
 
+    def read_member(self, fields: list[str]) -> None:
+        self.members[plain(fields[0])] = plain(fields[1])
+
     def read_end(self, fields: list[str]) -> None:
         self.ended = True
 
@@ -98,6 +103,7 @@ _READERS: dict[str, Callable[[_Reader, list[str]], None]] = {
     "program": _Reader.read_program,
     "build": _Reader.read_build,
     "file": _Reader.read_file,
+    "member": _Reader.read_member,
     END: _Reader.read_end,
 }
 

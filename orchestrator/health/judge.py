@@ -6,6 +6,7 @@ unknown, and that other item says why.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -26,6 +27,8 @@ DISK_WARN = 5  # percentage points before the limit
 BAD_CONDITIONS = ("unreachable", "logged-out", "stuck", "unknown")
 OK, WARNING, FAILED, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.FAILED, Verdict.UNKNOWN
 SCHEDULER, PAGE = "icecc-scheduler", "orchestrator"  # daemons by their short names
+DIGITS = 64  # of a SHA-256
+NOTHING = hashlib.sha256().hexdigest()  # what tar could not unpack
 WALL = "wall"  # the daemon that keeps a host's firewall in force: others start behind it alone
 
 
@@ -297,17 +300,35 @@ def _scheduler(expected: Expected, outside: Outside) -> Item:
 
 
 def _twins(expected: Expected, inside: Mapping[str, Inside]) -> Iterator[Item]:
-    """Programs at paths that tell their version: the same path, the same bytes, wherever it is."""
+    """Programs at paths that tell their version: the same path, the same bytes, wherever it is.
+
+    Where those are known they count, else what most hosts have.
+    """
+    known = dict(_known(expected, inside))
     where: dict[str, dict[str, str]] = {}
     for host in expected.hosts:
         seen = inside.get(host.name)
         for path, digest in seen.programs.items() if seen else ():
-            if len(digest) == 64:
+            if len(digest) == DIGITS:
                 where.setdefault(path, {})[host.name] = digest
     for path, by_host in where.items():
         usual, count = Counter(by_host.values()).most_common(1)[0]
         for name, digest in by_host.items():
-            if digest != usual or count * 2 <= len(by_host) > 1:
-                words = f"{path} differs from the same program elsewhere"
+            alone = count * 2 <= len(by_host) > 1
+            if digest != known[path] if path in known else digest != usual or alone:
+                than = "what is pinned" if path in known else "the same program elsewhere"
+                words = f"{path} differs from {than}"
                 advice = f"fleet ssh {name} -- sudo rm -r {path}; fleet apply --limit {name}"
                 yield Item("programs", name, FAILED, words, advice)
+
+
+def _known(expected: Expected, inside: Mapping[str, Inside]) -> Iterator[tuple[str, str]]:
+    """The programs whose bytes are known: pinned as they are, or in an archive that is sound."""
+    for host in expected.hosts:
+        yield from host.digests.items()
+        seen = inside.get(host.name, Inside())
+        for path, (archive, _) in host.members.items():
+            sound = archive in seen.files and seen.files[archive] == host.files.get(archive)
+            digest = seen.members.get(path, "")
+            if sound and len(digest) == DIGITS and digest != NOTHING:
+                yield path, digest

@@ -40,7 +40,9 @@ class ExpectedHost:
 
     `services` maps the short name of each daemon that shall run there to its unit or label,
     `programs` the name of each pinned program to its path, `builds` what was built from source to
-    the file that tells its version and that version. `files` are pinned files by SHA-256.
+    the file that tells its version and that version. `files` are pinned files by SHA-256; `digests`
+    are those of programs that are a pinned file themselves. `members` maps programs, wherever they
+    are installed, to the pinned archive of this host that they are in, and to their path in it.
     """
 
     name: str
@@ -54,6 +56,8 @@ class ExpectedHost:
     programs: Mapping[str, str] = field(default_factory=dict)
     builds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def may_sleep(self) -> bool:
@@ -107,6 +111,7 @@ class Inside:
     programs: Mapping[str, str] = field(default_factory=dict)  # path → digest, `there`, or nothing
     builds: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, str] = field(default_factory=dict)  # program → digest in its archive
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -257,6 +258,45 @@ def test_of_three_equal_programs_the_odd_one_is_named() -> None:
     assert set(found) == {"programs@pi"}
 
 
+ARCHIVE = "/var/claude.tgz"
+
+
+@pytest.mark.parametrize("pinned", [DIGEST, OTHER])
+def test_a_program_in_a_pinned_archive_is_compared_with_that(pinned: str) -> None:
+    """Two hosts have it, so that neither is the odd one; the archive tells which is wrong."""
+    hosts = [replace(one, programs={}) for one in EXPECTED.hosts]
+    hosts[0] = replace(
+        hosts[0], files={BLOB: DIGEST, ARCHIVE: DIGEST}, members={CLAUDE: (ARCHIVE, "claude")}
+    )
+    inside = {one.name: replace(WELL, programs={}) for one in hosts}
+    boss = replace(WELL, files={BLOB: DIGEST, ARCHIVE: DIGEST}, members={CLAUDE: pinned})
+    inside |= {"boss": replace(boss, programs={CLAUDE: DIGEST})}
+    inside |= {"pi": replace(WELL, programs={CLAUDE: OTHER})}
+    fleet = replace(EXPECTED, hosts=tuple(hosts))
+    found = bad(judge(fleet, inside, FINE))
+    assert set(found) == {"programs@pi" if pinned == DIGEST else "programs@boss"}
+    (odd,) = found.values()
+    assert odd.evidence.endswith("differs from what is pinned")
+    rotten = replace(inside["boss"], files={BLOB: DIGEST, ARCHIVE: OTHER})
+    unpacked = replace(inside["boss"], members={CLAUDE: hashlib.sha256().hexdigest()})
+    found = bad(judge(fleet, inside | {"boss": unpacked}, FINE))
+    assert set(found) == {"programs@boss", "programs@pi"}, "tar said nothing"
+    found = bad(judge(fleet, inside | {"boss": rotten}, FINE))
+    assert set(found) == {"files@boss", "programs@boss", "programs@pi"}, "it vouches for nobody"
+
+
+def test_a_program_that_is_the_pinned_file_needs_no_twin() -> None:
+    pi = replace(EXPECTED.hosts[1], digests={CLAUDE: DIGEST})
+    fleet = replace(EXPECTED, hosts=(pi,))
+    (found,) = (
+        one
+        for one in judge(fleet, {"pi": replace(WELL, programs={CLAUDE: OTHER})}, FINE)
+        if one.kind == "programs"
+    )
+    assert found.verdict is Verdict.FAILED
+    assert "what is pinned" in found.evidence
+
+
 def test_outside_comes_back_as_it_was() -> None:
     assert read_outside(json.loads(json.dumps(asdict(FINE)))) == FINE
     with pytest.raises((LookupError, TypeError, ValueError)):
@@ -272,6 +312,7 @@ ping\t
 program\t/opt/a\tthere
 build\t/opt/stamp\t1.4-1
 file\t/var/blob\tabc
+member\t/opt/a\tdef
 end\t
 """
 
@@ -289,6 +330,7 @@ def test_what_a_host_says_is_read() -> None:
         programs={"/opt/a": "there"},
         builds={"/opt/stamp": "1.4-1"},
         files={"/var/blob": "abc"},
+        members={"/opt/a": "def"},
     )
 
 
