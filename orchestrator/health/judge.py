@@ -243,6 +243,8 @@ class _Host:
             return self._item("node", FAILED, words, f"fleet workers --unblock {here}")
         if why := "" if mine else self._because("iceccd"):
             return self._item("node", UNKNOWN, why)
+        if found and not mine:
+            return self._item("node", UNKNOWN, "one of its name is elsewhere: see scheduler")
         if not mine:
             words = "the scheduler does not have it"
             return self._item("node", FAILED, words, f"fleet logs {here} iceccd")

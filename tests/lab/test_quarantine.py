@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import socket
 from typing import Any
 
@@ -13,11 +12,19 @@ from fleet.target import Target
 from lab.api import Lab
 from tests.lab.agents import until
 from tests.lab.runs import fleet
-from tests.lab.workers import REGISTRATION_S, REMOTE, complete, members, object_of
+from tests.lab.workers import (
+    QUARANTINE_PORT,
+    REGISTRATION_S,
+    REMOTE,
+    complete,
+    curl,
+    members,
+    object_of,
+    report,
+)
 
 CLIENT, WORKER, OTHER, MAC = "rpi1", "rpi2", "rpi3", "imac"
 UNIT = "agentfleet-quarantine"
-PORT = 8083
 AGAIN_S = 60  # the scheduler is told again every 30 s
 
 
@@ -29,20 +36,6 @@ def everybody(lab: Lab, target: Target) -> None:
 
 def boss(lab: Lab) -> str:
     return lab.fleet.orchestrator.name
-
-
-def curl(lab: Lab, host: str, path: str, *words: str) -> Any:
-    """The status and what was said, as a host of the fleet asks."""
-    url = f"http://{lab.fleet.orchestrator.addresses.tailnet}:{PORT}{path}"
-    command = ["curl", "-sS", "-m", "20", "-w", "%{http_code}", *words, url]
-    return lab.run(host, shlex.join(command), check=False)
-
-
-def report(lab: Lab, host: str, worker: str, *more: str) -> Any:
-    """As docs/architecture.md says it is done."""
-    fields = (f"worker={worker}", "compiler=clang", "source=a file.c", "detail=byte 40 differs")
-    data = (word for field in fields for word in ("--data-urlencode", field))
-    return curl(lab, host, "/reports", *more, *data)
 
 
 def blocked(lab: Lab) -> dict[str, Any]:
@@ -144,7 +137,7 @@ def test_from_outside_the_fleet_nothing_is_taken(lab: Lab) -> None:
     """The wall keeps the LAN out; who comes by another way is none of the fleet's addresses."""
     place = lab.fleet.orchestrator.addresses
     with pytest.raises(OSError):  # noqa: PT011 - refused or silent: both are shut
-        socket.create_connection((place.lan or "", PORT), timeout=2).close()
+        socket.create_connection((place.lan or "", QUARANTINE_PORT), timeout=2).close()
     for claim in ((), ("-H", f"X-Forwarded-For: {lab.fleet.host(CLIENT).addresses.tailnet}")):
         said = report(lab, boss(lab), WORKER, "--interface", "127.0.0.1", *claim)
         assert said.stdout == "127.0.0.1 is no address of this fleet's\n403", said.stderr

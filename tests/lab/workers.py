@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 
 from fleet.cluster import nodes
@@ -12,6 +13,7 @@ from tests.lab.agents import until
 
 BUILD_S = 400.0
 REMOTE = "Have to use host "  # what icecc logs of a job that goes to another host
+QUARANTINE_PORT = 8083
 REGISTRATION_S = 90  # a worker that comes back polls for its scheduler
 
 
@@ -27,6 +29,20 @@ def complete(target: Target) -> None:
     """Wait until every host has announced itself."""
     everybody = {host.name for host in target.fleet.hosts}
     until(lambda: members(target) == everybody, REGISTRATION_S)
+
+
+def curl(lab: Lab, host: str, path: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """What the quarantine says, and the status, as a host of the fleet asks."""
+    url = f"http://{lab.fleet.orchestrator.addresses.tailnet}:{QUARANTINE_PORT}{path}"
+    command = ["curl", "-sS", "-m", "20", "-w", "%{http_code}", *words, url]
+    return lab.run(host, shlex.join(command), check=False)
+
+
+def report(lab: Lab, host: str, worker: str, *more: str) -> subprocess.CompletedProcess[str]:
+    """Report a wrong object of a worker, as docs/architecture.md says it is done."""
+    fields = (f"worker={worker}", "compiler=clang", "source=a file.c", "detail=byte 40 differs")
+    data = (word for field in fields for word in ("--data-urlencode", field))
+    return curl(lab, host, "/reports", *more, *data)
 
 
 def login(

@@ -176,6 +176,12 @@ OUTER: list[tuple[Outer, str, Verdict, str]] = [
         Verdict.WARNING,
         "fleet budget",
     ),
+    (
+        of(registered={**FINE.registered, "pi": Registered("stuck", "a dialog")}),
+        "registered@pi",
+        Verdict.FAILED,
+        "fleet agents",
+    ),
     (of(page_fault="refused"), "page", Verdict.FAILED, "fleet logs boss orchestrator"),
     (of(strangers=("evil at 100.64.0.66",)), "strangers", Verdict.FAILED, "fleet agents"),
 ]
@@ -247,6 +253,13 @@ def test_a_daemon_of_the_orchestrator_that_is_down_is_one_fault() -> None:
     found = bad(items({"boss": boss}, replace(FINE, members=(), scheduler_fault="refused")))
     assert found["scheduler"].evidence == "see service icecc-scheduler"
     assert found["scheduler"].verdict is Verdict.UNKNOWN
+
+
+def test_a_node_of_a_hosts_name_elsewhere_is_one_fault() -> None:
+    strange = (*without("pi"), Member("pi", "100.64.0.77", 10245))
+    found = bad(items({}, replace(FINE, members=strange)))
+    assert {name for name, one in found.items() if one.verdict is Verdict.FAILED} == {"scheduler"}
+    assert found["node@pi"].verdict is Verdict.UNKNOWN
 
 
 def test_a_clock_counts_as_wrong_only_beyond_what_the_way_took() -> None:
@@ -332,6 +345,50 @@ def test_what_a_host_says_is_read() -> None:
         files={"/var/blob": "abc"},
         members={"/opt/a": "def"},
     )
+
+
+SOUND = f"""clock\t1001
+disk\t/\t41%
+service\tagentapi\trunning\tenabled
+service\ticeccd\trunning\tenabled
+tailnet\t{{"BackendState": "Running", "Self": {{}}}}
+ping\t
+program\t{CLAUDE}\t{DIGEST}
+build\t{STAMP}\t1.4-1
+file\t{BLOB}\t{DIGEST}
+end\t
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "broken", "item"),
+    [
+        ("clock\t1001", "clock\t2001", "clock"),
+        ("clock\t1001", "clock\t$(date)", "clock"),
+        ("41%", "99%", "disk"),
+        ("agentapi\trunning\tenabled", "agentapi\tstopped\tenabled", "service agentapi"),
+        ("iceccd\trunning\tenabled", "iceccd\tstopped\tmasked", "service iceccd"),
+        ("service\ticeccd", "service\ticeccd\x1b[31m", "service iceccd"),
+        ('"Running"', '"NeedsLogin"', "tailnet"),
+        ('"Self": {}', '"Self": {"KeyExpiry": "1970-01-01T00:00:00Z"}', "tailnet"),
+        ("ping\t", "ping\tno reply\x1b]0;evil\x07; reboot", "ping to"),
+        (f"program\t{CLAUDE}\t{DIGEST}", f"program\t{CLAUDE}\t", "versions"),
+        (f"program\t{CLAUDE}\t{DIGEST}", f"program\t{CLAUDE}\t{OTHER}", "programs"),
+        ("1.4-1", "1.3-1", "versions"),
+        (f"{BLOB}\t{DIGEST}", f"{BLOB}\t{OTHER}", "files"),
+        (f"{BLOB}\t{DIGEST}", f"{BLOB}\t", "files"),
+        ("end\t", "", "reached"),
+    ],
+)
+def test_what_a_host_prints_turns_one_item_red(line: str, broken: str, item: str) -> None:
+    assert bad(items({"pi": read_inside(SOUND, 1000, 1002)})) == {}
+    assert line in SOUND
+    found = bad(items({"pi": read_inside(SOUND.replace(line, broken), 1000, 1002)}))
+    assert set(found) == {f"{item}@pi"}
+    (odd,) = found.values()
+    assert odd.verdict is Verdict.FAILED
+    assert odd.advice
+    assert (odd.evidence + odd.advice).isprintable()
 
 
 def test_half_an_answer_is_none() -> None:

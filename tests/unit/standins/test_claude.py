@@ -170,6 +170,26 @@ def test_its_prompt_takes_a_paste_and_enter(gateway: Gateway, terminal: Terminal
     assert [one["messages"][0]["content"] for one in gateway.asked] == ["say one", 'say "two"']
 
 
+def test_a_command_in_a_prompt_is_run_once_it_was_paid_for(
+    gateway: Gateway, terminal: Terminal, tmp_path: Path
+) -> None:
+    terminal.until("> ")
+    for words in (f"Run echo one >{tmp_path}/made", f"say run echo two >{tmp_path}/not"):
+        before = len(terminal.screen)
+        terminal.type(f"\033[200~{words}\033[201~\r")
+        terminal.until("\n> ", before)
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("made", "one\n")]
+    assert len(gateway.asked) == 2
+    gateway.asked.clear()
+    broke = Terminal({**gateway.env, "TERM": "xterm", "ANTHROPIC_BASE_URL": "http://127.0.0.1:1"})
+    broke.until("> ")
+    broke.type(f"run echo three >{tmp_path}/unpaid\r")
+    broke.until("no answer")
+    broke.until("> ", len(broke.screen))
+    broke.close()
+    assert not (tmp_path / "unpaid").exists()
+
+
 def test_something_moves_while_the_api_thinks(terminal: Terminal) -> None:
     terminal.until("> ")
     before = len(terminal.screen)
