@@ -81,7 +81,9 @@ VERBS: Mapping[str, Verb] = {
     "task": Verb("fleet.commands.task:task", "Send tasks to agents, watch them, get their code."),
     "trust": Verb("fleet.commands.trust:trust", "Pin the SSH host keys of hosts."),
     "unlock": Verb("fleet.commands.unlock:unlock", "Take away the lock of a run that is dead."),
-    "upgrade": Verb("fleet.commands.upgrade:upgrade", "Upgrade the systems of hosts, in waves."),
+    "upgrade": Verb(
+        "fleet.commands.upgrade:upgrade", "Upgrade downloads, or hosts' systems, in waves."
+    ),
     "validate": Verb("fleet.commands.validate:validate", "Check fleet.yaml and the lock files."),
     "wake": Verb("fleet.commands.wake:wake", "Wake a host that is off."),
     "why": Verb("fleet.commands.why:why", "Say where something on a host comes from."),

@@ -145,6 +145,12 @@ def _commit(folder: Path) -> tuple[str, str]:
     return commit, hashlib.sha256(changes).hexdigest()[:12] if changes else ""
 
 
+def committed(path: Path) -> bool:
+    """Whether git has the file just as it is."""
+    known = _git(path.parent, "ls-files", "--", path.name)
+    return bool(known) and not _git(path.parent, "status", "--porcelain", "--", path.name)
+
+
 def _git(folder: Path, *words: str) -> bytes:
     try:
         done = subprocess.run(

@@ -30,7 +30,8 @@ class News:
 class Row:
     """One pinned artifact at one of the origins that it comes from.
 
-    `command` takes the newest version that all origins have; `error` says why nothing is known.
+    `takes` is the newest version that all origins have, if that is newer than the pinned one;
+    `error` says why nothing is known.
     """
 
     name: str
@@ -38,9 +39,14 @@ class Row:
     origin: str
     newest: str = ""
     days: int | None = None
-    command: str = ""
+    takes: str = ""
     note: str = ""
     error: str = ""
+
+    @property
+    def command(self) -> str:
+        """The command that takes it."""
+        return f"fleet pin {self.name} {self.takes}" if self.takes else ""
 
     @property
     def outdated(self) -> bool:
@@ -113,11 +119,11 @@ def _artifact(
     everywhere = _lowest(known) if len(known) == len(found) else ""
     for origin, news in found.items():
         ahead = bool(news.newest) and newer(news.newest, pinned.version)
-        takes = bool(everywhere) and newer(everywhere, pinned.version)
-        command = f"fleet pin {name} {everywhere}" if ahead and takes else ""
+        newest = everywhere if everywhere and newer(everywhere, pinned.version) else ""
+        takes = newest if ahead else ""
         late = [other for other, its in found.items() if its.newest != news.newest]
-        note = f"waits for {', '.join(late)}" if ahead and not command and late else ""
-        yield Row(name, pinned.version, origin, news.newest, news.days, command, note, news.error)
+        note = f"waits for {', '.join(late)}" if ahead and not takes and late else ""
+        yield Row(name, pinned.version, origin, news.newest, news.days, takes, note, news.error)
 
 
 def _together(those: Sequence[News]) -> News:

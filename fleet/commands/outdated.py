@@ -72,7 +72,7 @@ def _exit_code(rows: tuple[Row, ...], hosts: tuple[Pending, ...]) -> int:
 
 
 def _pin(row: Row) -> dict[str, object]:
-    return {**asdict(row), "outdated": row.outdated}
+    return {**asdict(row), "command": row.command, "outdated": row.outdated}
 
 
 def _show(rows: tuple[Row, ...], hosts: tuple[Pending, ...]) -> None:

@@ -87,26 +87,27 @@ def pin(
         return
     if not name or not version:
         raise click.UsageError("Missing argument 'NAME VERSION', or --list.")
-    stated = sources or _catalogued(name, path)
-    wish = _wish(name, version, stated, digests, may_replace=may_replace)
+    stated = sources or catalogued(name, path)
+    wish = wish_of(name, version, stated, digests, may_replace=may_replace)
     before, after = pin_it(wish, path, dry=dry)
     _report(wish, path, before, after, dry=dry, as_json=as_json)
 
 
-def _catalogued(name: str, path: Path) -> tuple[str, ...]:
+def catalogued(name: str, path: Path) -> tuple[str, ...]:
     """Where a program of the fleet is published, for the platforms that it is not pinned for."""
     pinned = read_artifacts_lock(path).artifacts.get(name)
     return catalog.sources(name, pinned.platforms if pinned else ())
 
 
-def _wish(
+def wish_of(
     name: str,
     version: str,
     sources: Sequence[str],
-    digests: Sequence[str],
+    digests: Sequence[str] = (),
     *,
-    may_replace: bool,
+    may_replace: bool = False,
 ) -> Wish:
+    """What somebody wants pinned, as the command line says it. Raises WrongUsageError."""
     _word(name, "NAME")
     _word(version, "VERSION")
     by_platform: dict[str, tuple[Source, ...]] = {}
