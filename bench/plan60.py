@@ -5,7 +5,9 @@ pyinfra's own command line, deploy.py and everything below it, as on a real flee
 answers a look after 50 ms with what one that is converged prints (bench/simulated.py). So what is
 measured is this machine's work. Every third host has a file that somebody edited; the bench fails
 where a dry run finds anything else. Processor time is what is judged, since others may use the
-machine too; the time on the clock stands beside it.
+machine too. The time on the clock stands beside it, and how often the run gave the processor up by
+itself: next to never, since while one host is awaited there is another to compute. So what the
+clock shows beyond the processor's time is what others took of it.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ class Measured:
     took: list[float] = field(default_factory=list)  # seconds on the clock
     worked: list[float] = field(default_factory=list)  # seconds of processor time
     memory: list[int] = field(default_factory=list)  # bytes at most, of all processes of a run
+    waited: list[int] = field(default_factory=list)  # times that a run had nothing to compute
 
     @property
     def seconds(self) -> float:
@@ -84,10 +87,13 @@ def fleet_of(hosts: int) -> Iterator[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Run:
-    """A dry run: seconds on the clock and of the processor, most bytes of memory, what it said."""
+    """A dry run: seconds on the clock and of the processor, how often it had nothing to compute,
+    most bytes of memory, what it said.
+    """
 
     took: float
     worked: float
+    waited: int
     memory: int
     said: str
 
@@ -96,7 +102,7 @@ def dry_run(environment: Mapping[str, str], *options: str) -> Run:
     """Plan, and change nothing. Raises ClickException when that fails."""
     program = [str(Path(sys.executable).with_name("pyinfra")), INVENTORY, "deploy.py", "--dry"]
     with tempfile.TemporaryFile("w+") as printed:
-        start, before = time.perf_counter(), _worked()
+        start, before = time.perf_counter(), _used()
         run = subprocess.Popen(
             [*program, *options], cwd=ROOT, env=environment, stdout=printed, stderr=printed
         )
@@ -109,13 +115,14 @@ def dry_run(environment: Mapping[str, str], *options: str) -> Run:
         said = printed.read()
     if run.returncode:
         raise click.ClickException(f"the dry run failed:\n{said[-2000:]}")
-    return Run(took, _worked() - before, most, said)
+    worked, waited = (now - then for now, then in zip(_used(), before, strict=True))
+    return Run(took, worked, int(waited), most, said)
 
 
-def _worked() -> float:
-    """Processor time of all processes that this one has waited for."""
+def _used() -> tuple[float, float]:
+    """Processor time of all processes that this one has waited for, and how often they waited."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return used.ru_utime + used.ru_stime, used.ru_nvcsw
 
 
 def memory(pid: int) -> int:
@@ -154,6 +161,7 @@ def measure(hosts: int, rounds: int) -> Measured:
             found.took.append(run.took)
             found.worked.append(run.worked)
             found.memory.append(run.memory)
+            found.waited.append(run.waited)
     return found
 
 
@@ -176,7 +184,8 @@ def show(found: list[Measured]) -> None:
         ratio = f"{one.cpu_s / before.cpu_s:5.2f} x" if before else " " * 7
         click.echo(
             f"{one.hosts:4} hosts {one.seconds:7.2f} s, of the processor {one.cpu_s:6.2f} s {ratio}"
-            f" {1000 * one.cpu_s / one.hosts:5.0f} ms a host {one.memory_mb:5.0f} MB"
+            f" {1000 * one.cpu_s / one.hosts:5.0f} ms a host {one.memory_mb:5.0f} MB,"
+            f" waited {max(one.waited)} times"
         )
         before = one
     click.echo(f"limits: {GROWTH} x for twice the hosts, {MEMORY_MB:.0f} MB")
@@ -185,7 +194,12 @@ def show(found: list[Measured]) -> None:
 def report(found: list[Measured]) -> dict[str, Any]:
     """Return it for programs."""
     return {
-        str(one.hosts): {"seconds": one.seconds, "cpu_s": one.cpu_s, "memory_mb": one.memory_mb}
+        str(one.hosts): {
+            "seconds": one.seconds,
+            "cpu_s": one.cpu_s,
+            "memory_mb": one.memory_mb,
+            "waited": max(one.waited),
+        }
         for one in found
     }
 

@@ -339,7 +339,7 @@ def _job(name: str, off: Iterable[str]) -> Iterator[str]:
 
 
 def _tailnet(view: HostView) -> Iterator[str]:
-    """A status, with all the others in it, as it is in a real tailnet."""
+    """A status, with all the others in it, as it is in a real tailnet; the look asks for a line."""
     yield f"program {view.settings.tailscale_programs[-1]}"
     if view.settings.tailscale_runs:
         yield "joined"
@@ -347,7 +347,7 @@ def _tailnet(view: HostView) -> Iterator[str]:
     tag = view.settings.tailnet_tag
     myself = _node(view.host) | ({"Tags": [tag]} if tag else {})
     said = {"Version": "1.80.0", "BackendState": "Running", "Self": myself, "Peer": peers}
-    yield from json.dumps(said, indent=2).splitlines()
+    yield json.dumps(said)
 
 
 def _node(host: Host) -> dict[str, Any]:

@@ -18,7 +18,10 @@ INTEROP = "/run/WSL"
 # Windows' programs need a live interop socket, which a session over SSH has not: the stale ones of
 # ended sessions lie beside it, so each is tried until one answers.
 # Without TAILSCALE_BE_CLI a Mac's application may take a call from no terminal for its own start.
+# The status tells of every node in thirty lines, and pyinfra queues lines: all of it is made one,
+# or a fleet twice as large would be four times the lines.
 _SCRIPT = """(
+one_line() {{ tr -d '\\r\\n'; echo; }}
 set -- {programs}
 export TAILSCALE_BE_CLI=1
 for program; do [ -x "$program" ] && break; program=; done
@@ -29,13 +32,13 @@ if [ -n "$program" ]; then
         for WSL_INTEROP in {interop}/*_interop; do
             export WSL_INTEROP
             if said=$("$program" status --json); then
-                printf '%s\\n' "$said" # echo would read the backslashes
+                printf '%s' "$said" | one_line # echo would read the backslashes
                 break
             fi
         done ;;
     *)
         if grep -qs '"profile-' {state_files}; then echo joined; fi
-        "$program" status --json ;;
+        "$program" status --json | one_line ;;
     esac
 fi
 )"""

@@ -194,7 +194,9 @@ def ask(shell: list[str], *programs: Path) -> Tailnet:
         check=True,
         timeout=20,
     )
-    return probe.parse(split(run.stdout.splitlines())["tailnet"])
+    lines = split(run.stdout.splitlines())["tailnet"]
+    assert len(lines) <= 3, "the status is one line, however many others are in it"
+    return probe.parse(lines)
 
 
 def says(text: str, code: int = 0) -> str:
