@@ -16,10 +16,6 @@ PROFILE: Final = rf"C:\Users\{USER}"
 DISTRO: Final = "Debian"
 
 
-class NotCoveredError(Exception):
-    """The stand-in does not know an answer; it fails rather than guess."""
-
-
 def connected(environment: dict[str, str]) -> bool:
     """Whether WSL_INTEROP names a socket that someone listens on, as /init wants it."""
     path = environment.get("WSL_INTEROP", "")

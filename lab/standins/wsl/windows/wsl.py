@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from .interop import DISTRO, PROFILE, STATE, connected, record, refusal
-from .powershell import local_path
+from .types import local_path
 
 VERSION = "2.5.7.0"
 LISTS = {
