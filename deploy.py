@@ -26,6 +26,7 @@ from deploys import (
     sources,
     tailscale,
     toolchains,
+    windows,
 )
 from fleet.converge import converge, learn, restock, take_leave
 
@@ -53,6 +54,7 @@ restock(artifacts)
 restock(relay)
 converge(toolchains)
 converge(compilers)
+converge(windows)
 converge(quarantine)
 converge(orchestrator)
 converge(backup)

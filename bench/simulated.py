@@ -26,6 +26,7 @@ from facts.system import SystemProbe
 from facts.tailnet import TailnetProbe
 from facts.users import UsersProbe
 from facts.values import ValuesProbe
+from facts.windows import WindowsProbe
 from fleet.kinds import Arch, Role
 from fleet.learned import COMPILER, DISPATCH_KEY, ENVIRONMENTS, HOST_KEY
 from fleet.lock import (
@@ -38,7 +39,7 @@ from fleet.lock import (
 )
 from fleet.model import Host
 from fleet.plan import context_of, equipped, view_of
-from fleet.resources import Directory, File, Manager, Resources, RunningService
+from fleet.resources import Directory, File, Manager, Resources, RunningService, WindowsSide
 from fleet.target import ROOT, Target, load_target
 from fleet.toolchains import matrix
 from fleet.view import HostView
@@ -178,6 +179,8 @@ def _said(probe: Probe, view: HostView, *, edited: bool) -> Iterable[str]:
             return _manifests(probe, wants)
         case TailnetProbe():
             return _tailnet(view)
+        case WindowsProbe():
+            return _windows(probe.side) if probe.side else ()
         case _:
             raise TypeError(f"nobody knows what a host says to the probe {probe.name}")
 
@@ -193,6 +196,25 @@ def _system(view: HostView) -> Iterator[str]:
         yield f"userland={'arm64' if host.arch is Arch.AARCH64 else 'amd64'}"
     addresses = (host.addresses.lan, host.addresses.tailnet, host.addresses.tailnet6)
     yield from (f"address {address}" for address in ("127.0.0.1", "::1", *addresses) if address)
+
+
+def _windows(side: WindowsSide) -> Iterator[str]:
+    """A Windows on which all is as it should be."""
+    tcp = {"protocol": "TCP", "direction": "Inbound", "action": "Allow", "enabled": "True"}
+    runs = f"C:\\Windows\\System32\\wsl.exe -d {side.distribution} --exec sleep infinity"
+    words = {"trigger": "MSFT_TaskBootTrigger", "logon": "S4U", "level": "Highest"}
+    told = {
+        "build": 22631,
+        "installer": "winget",
+        "wslconfig": "[wsl2]\r\nnetworkingMode=mirrored\r\n",
+        "rules": {
+            rule.name: {**tcp, "ports": rule.ports, "sources": rule.sources} for rule in side.rules
+        },
+        "tasks": {side.keep_alive: {**words, "runs": runs, "state": "Running"}},
+        "programs": {program.name: program.version or "1.0" for program in side.programs},
+    }
+    yield from ("mode mirrored", "conf [boot]", "conf systemd=true")
+    yield f"said /run/WSL/1_interop True {base64.b64encode(json.dumps(told).encode()).decode()}"
 
 
 def _manager(host: Host) -> Manager:

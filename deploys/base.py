@@ -6,9 +6,18 @@ from collections.abc import Mapping
 
 from fleet.bundle import orchestrator_bundle
 from fleet.cards import network_card
-from fleet.learned import HOST_KEY, public_key
+from fleet.learned import HOST_KEY, NETWORKING, public_key
 from fleet.model import Os
-from fleet.resources import Directory, File, Manager, Package, Resources, RunningService, Setting
+from fleet.resources import (
+    Directory,
+    File,
+    Manager,
+    Package,
+    Reading,
+    Resources,
+    RunningService,
+    Setting,
+)
 from fleet.view import HostView
 
 SSHD_CONFIG = "/etc/ssh/sshd_config.d/10-agentfleet.conf"
@@ -42,6 +51,7 @@ def resources(view: HostView) -> Resources:
         readings=(
             public_key(HOST_KEY, "/etc/ssh/ssh_host_ed25519_key.pub"),
             *((network_card(view.host),) if role.sees_network_card else ()),
+            *((Reading(NETWORKING, "wslinfo --networking-mode"),) if role.in_windows else ()),
         ),
         services=() if mac else _linux_services(view),
     )

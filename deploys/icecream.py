@@ -17,7 +17,7 @@ from fleet.resources import (
     Service,
     User,
 )
-from fleet.toolchains import cache_mb
+from fleet.toolchains import cache_mb, why_no_jobs
 from fleet.view import HostView
 
 SOURCE = "icecream-source"
@@ -80,6 +80,7 @@ def resources(view: HostView) -> Resources:
         files=(*recipe, *(file for files, _ in daemons for file in files)),
         builds=builds,
         services=tuple(running for _, running in daemons),
+        remarks=(why_no_jobs(view.host),) if view.host.is_behind_nat else (),
     )
 
 
@@ -93,7 +94,7 @@ def unavailable(view: HostView, look: Look) -> str:
     scheduler = view.fleet.scheduler_host
     if not scheduler.addresses.tailnet:
         return UNKNOWN_ADDRESS.format(host=scheduler.name)
-    if not view.settings.icecc_serves_remote:
+    if why_no_jobs(view.host):
         return ""
     address = view.host.addresses.tailnet
     if not address:
@@ -130,6 +131,7 @@ def _services(view: HostView) -> tuple[Service, ...]:
 
 def _worker(view: HostView) -> Service:
     host, role = view.host, view.settings
+    why_not = why_no_jobs(host)
     command = [
         "iceccd",
         "--netname", view.fleet.name,
@@ -141,7 +143,7 @@ def _worker(view: HostView) -> Service:
         "--nice", str(role.icecc_nice),
         "-m", str(host.max_jobs),
     ]  # fmt: skip
-    if role.icecc_serves_remote:
+    if not why_not:
         # The daemon listens where the tailnet address is, and on loopback.
         command += ["-p", str(role.icecc_port), "-i", "{interface}"]
     else:
@@ -151,11 +153,11 @@ def _worker(view: HostView) -> Service:
     return Service(
         name="iceccd",
         description=f"icecream compile worker (scheduler on {view.fleet.scheduler})",
-        note=role.icecc_why_not_remote,
+        note=why_not,
         command=tuple(command),
         path=(*role.icecc_path, "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"),
-        wait_for_address=_own_address(view) if role.icecc_serves_remote else "",
-        behind_wall=role.icecc_serves_remote,
+        wait_for_address="" if why_not else _own_address(view),
+        behind_wall=not why_not,
         runtime_directory="icecc",
         hup_reopens=True,
         inputs=tuple(f"{directory}/iceccd" for directory in role.icecc_path),

@@ -18,6 +18,7 @@ from facts.system import System, SystemProbe
 from facts.tailnet import Tailnet, TailnetProbe
 from facts.users import UsersProbe
 from facts.values import ValuesProbe
+from facts.windows import Windows, WindowsProbe
 from fleet.resources import Manager, Resources
 
 
@@ -33,6 +34,7 @@ class Look:
     values: Mapping[str, str] = field(default_factory=dict)
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
     tailnet: Tailnet = field(default_factory=Tailnet)
+    windows: Windows = field(default_factory=Windows)
     asked_paths: frozenset[str] = frozenset()
 
     def path(self, name: str) -> PathState | None:
@@ -104,6 +106,7 @@ def probes(wanted: Mapping[str, Resources], *, mac: bool, state_dir: str) -> tup
         ValuesProbe(tuple(s for r in everything for s in r.values)),
         ManifestsProbe(f"{state_dir}/manifests"),
         TailnetProbe(next((r.node.programs for r in everything if r.node), ())),
+        WindowsProbe(next((r.windows for r in everything if r.windows), None)),
     )
 
 

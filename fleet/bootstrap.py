@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from fleet.bootwindows import windows_script
 from fleet.identity import DISTRIBUTIONS, USERLANDS
 from fleet.kinds import Role
 from fleet.ownkey import own_key
 from fleet.problems import FleetError
 from fleet.rules import NEEDED
-from fleet.view import TEMPLATES, HostView
+from fleet.view import HostView
 
 
 class Kind(NamedTuple):
@@ -58,15 +59,13 @@ def kind_of(view: HostView) -> Kind:
 def script_for(view: HostView, keys: Sequence[str] | None = None) -> Script:
     """The script for the host's console. `keys` are public keys; None: those of `login_keys`.
 
-    Raises FleetError when there is no key, or no script for such a host.
+    Raises FleetError when there is no key.
     """
     kind = kind_of(view)
-    if not (TEMPLATES / kind.template).is_file():
-        fix = "make it reachable by hand: docs/bootstrap.md says how"
-        raise FleetError.of(view.host.name, f"there is no script yet for {view.host.role}", fix)
     keys = login_keys(view) if keys is None else keys
     if kind is WINDOWS:
-        return _rendered(view, kind, keys, inside=inside_windows(view, keys).text)
+        text = windows_script(view, inside_windows(view, keys).text)
+        return Script(f"{view.host.name}.{kind.ending}", text)
     return _rendered(view, kind, keys)
 
 
@@ -75,12 +74,11 @@ def inside_windows(view: HostView, keys: Sequence[str] | None = None) -> Script:
     return _rendered(view, LINUX, login_keys(view) if keys is None else keys)
 
 
-def _rendered(view: HostView, kind: Kind, keys: Sequence[str], inside: str = "") -> Script:
+def _rendered(view: HostView, kind: Kind, keys: Sequence[str]) -> Script:
     text = view.render(
         kind.template,
         source=kind.template,
         keys=keys,
-        inside=inside,
         inside_windows=view.host.role is Role.WINDOWS_WSL,
         capabilities=view.capabilities,
         distributions=DISTRIBUTIONS.get(view.host.os, ()),

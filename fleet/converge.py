@@ -57,6 +57,7 @@ from operations import (
     tailnet,
     upgrades,
     users,
+    windows,
 )
 from operations import (
     learn as learning,
@@ -165,9 +166,11 @@ def _bring(name: str, has: Resources, order: HostOrder) -> None:
         services.ensure(order=order, name=f"{name}: services")
     if has.node:
         tailnet.ensure(order=order, name=f"{name}: tailnet")
+    if has.windows:
+        windows.ensure(order=order, name=f"{name}: windows")
     if has.session:
         sessions.ensure(order=order, begin=_begin_session, name=f"{name}: session")
-    if has.later:
+    if has.later or has.remarks:
         remarks.ensure(order=order, name=f"{name}: remarks")
     if has.guard:
         guard.release(order=order, confirm=_confirm, name=f"{name}: confirmed")

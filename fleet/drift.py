@@ -22,6 +22,7 @@ from operations import (
     settings,
     tailnet,
     users,
+    windows,
 )
 from operations.change import Change, HostContext
 
@@ -55,6 +56,7 @@ def _plans(want: Resources, context: HostContext, look: Look) -> Iterator[Change
     yield settings.plan(want.settings, look)
     yield services.plan(want.services, context, look)
     yield tailnet.plan(want, context, look, _no_secret)
+    yield windows.plan(want, look)
     yield sessions.plan(want, look)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from fleet.words import mac_address
 # Names of the readings that it comes from.
 HOST_KEY, DISPATCH_KEY = "host key", "dispatch key"
 COMPILER, ENVIRONMENTS = "compiler", "environments"
+NETWORKING = "networking"
 
 _writing = threading.Lock()
 
@@ -38,6 +40,7 @@ class Learned:
     compiler: str | None = None
     environments: tuple[Environment, ...] = ()
     mac_address: str | None = None
+    networking: str | None = None
 
 
 def public_key(name: str, path: str) -> Reading:
@@ -57,6 +60,7 @@ def known(host: Host) -> Learned:
         host.compiler,
         host.environments,
         host.mac_address,
+        host.networking,
     )
 
 
@@ -75,6 +79,7 @@ def hear(host: Host, look: Look, *, repin: bool = False) -> tuple[Learned, Learn
         compiler=look.values.get(COMPILER, before.compiler or "") or None,
         environments=_environments(look, before),
         mac_address=_card(look) or before.mac_address,
+        networking=_networking(look) or before.networking,
     )
     place = look.tailnet
     if not place.running:
@@ -94,6 +99,12 @@ def _card(look: Look) -> str | None:
         return mac_address(look.values.get(MAC_ADDRESS, ""))
     except ValueError:
         return None
+
+
+def _networking(look: Look) -> str | None:
+    """WSL's word for it, where it is one."""
+    said = look.values.get(NETWORKING, "").strip()
+    return said if re.fullmatch(r"[a-z]{1,20}", said) else None
 
 
 def _environments(look: Look, before: Learned) -> tuple[Environment, ...]:
@@ -128,6 +139,7 @@ def _locked(name: str, now: Learned) -> LockedHost:
             compiler=now.compiler,
             environments=now.environments or None,
             mac_address=now.mac_address,
+            networking=now.networking,
         )
     except ValueError:
         said = (now.ipv4, now.ipv6, now.name, *now.host_keys, now.dispatch_key, now.compiler)

@@ -31,7 +31,7 @@ MAX_ARTIFACT = 64 * 2**30  # bytes
 
 _FLEET_HEADER = """\
 # What only the world can tell about the hosts of fleet.yaml: their tailnet addresses, their SSH
-# host keys and network cards, the compiler they have and what was packed of it.
+# host keys and network cards, the compiler they have and what was packed of it, WSL's networking.
 # Written by runs, reviewed in git: a key that changes without a reason is an alarm.
 # Do not edit; to make a run learn a host anew, delete its entry.
 """
@@ -91,6 +91,7 @@ class LockedHost(_Fixed):
     compiler: Compiler | None = None  # the clang that the fleet's jobs use
     environments: tuple[Environment, ...] | None = None  # packed there, newest first
     mac_address: MacAddress | None = None  # of the network card on the LAN
+    networking: Annotated[str, Field(pattern="^[a-z]{1,20}$")] | None = None  # WSL's word for it
 
 
 class FleetLock(_Fixed):
@@ -130,6 +131,10 @@ class FleetLock(_Fixed):
     def mac_address(self, name: str) -> str | None:
         """Return the address of the host's network card; None when none was learned."""
         return self.hosts[name].mac_address if name in self.hosts else None
+
+    def networking(self, name: str) -> str | None:
+        """Return how WSL joins the host to the network; None when none was learned."""
+        return self.hosts[name].networking if name in self.hosts else None
 
     def strays(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the hosts of the lock that are not among `names`, sorted."""

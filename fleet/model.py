@@ -92,6 +92,7 @@ class Host(_Fixed):
     )
     environments: tuple[Environment, ...] = ()  # packed there, newest first; learned only
     mac_address: str | None = None  # of the network card on the LAN; learned only
+    networking: str | None = None  # how WSL joins it to the network; learned only
     hardware: str = ""  # for people only
 
     @property
@@ -118,6 +119,11 @@ class Host(_Fixed):
     def card(self) -> str | None:
         """The address of the network card that a packet can wake the host by."""
         return self.addresses.mac or self.mac_address
+
+    @property
+    def is_behind_nat(self) -> bool:
+        """Whether nobody can connect to it: WSL without mirrored networking."""
+        return self.networking not in (None, "mirrored")
 
     @property
     def is_agent(self) -> bool:
@@ -317,6 +323,7 @@ def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Ho
         compiler=learned.compiler(name),
         environments=learned.environments(name),
         mac_address=learned.mac_address(name),
+        networking=learned.networking(name),
         hardware=host.hardware,
     )
 

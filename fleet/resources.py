@@ -330,6 +330,46 @@ class Build:
 
 
 @dataclass(frozen=True)
+class WindowsRule:
+    """What Windows lets through to WSL: TCP `ports`, from `sources` (networks; none: anybody)."""
+
+    name: str
+    title: str
+    ports: tuple[int, ...]
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WindowsProgram:
+    """A program of the person's on Windows: the command, and what winget and Chocolatey call it.
+
+    Any version will do, unless `version` says which: that one is Claude Code, which npm brings.
+    """
+
+    name: str
+    winget: str = ""
+    choco: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class WindowsSide:
+    """What shall hold on the Windows that surrounds a host in WSL, and in its WSL.
+
+    `keep_alive` is the scheduled task that keeps `distribution` running. `look` is PowerShell that
+    tells what is there (facts/windows.py); `functions` are those that `operations/windows.py` calls
+    to change it.
+    """
+
+    distribution: str
+    keep_alive: str
+    rules: tuple[WindowsRule, ...]
+    programs: tuple[WindowsProgram, ...]
+    look: str = field(default="", repr=False)
+    functions: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class Resources:
     """Everything one capability wants on one host, in the order in which it is brought there.
 
@@ -352,6 +392,7 @@ class Resources:
     services: tuple[RunningService, ...] = ()
     node: TailnetNode | None = None
     session: AgentSession | None = None
+    windows: WindowsSide | None = None
     later: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 

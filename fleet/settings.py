@@ -35,6 +35,8 @@ class Settings(BaseModel):
     sees_network_card: bool
     never_sleeps: bool
     oldest_macos: Annotated[int, Field(gt=10)]
+    in_windows: bool
+    windows_programs: tuple[tuple[str, str, str], ...]
 
     tailnet_tag: Annotated[str, Field(pattern=r"^(tag:[a-z][a-z0-9-]*)?$")]
     tailscale_runs: bool

@@ -43,6 +43,12 @@ class Published:
     previous: Environment | None = None
 
 
+BEHIND_NAT = (
+    "WSL's networking is {mode} here, not mirrored, so that the scheduler cannot connect to this "
+    "host: it sends jobs and takes none; see docs/windows.md"
+)
+
+
 @dataclass(frozen=True)
 class Matrix:
     """Everything that hosts have to agree on. `troubles` says why a platform has none."""
@@ -55,8 +61,15 @@ class Matrix:
 
 def is_worker(host: Host) -> bool:
     """Whether a host takes other hosts' jobs."""
+    return _has(host, "icecream") and not why_no_jobs(host)
+
+
+def why_no_jobs(host: Host) -> str:
+    """Why no job of other hosts can run on a host; empty when some can."""
     role = settings_for(host.role.value)
-    return _has(host, "icecream") and role.icecc_serves_remote
+    if not role.icecc_serves_remote:
+        return role.icecc_why_not_remote
+    return BEHIND_NAT.format(mode=host.networking) if host.is_behind_nat else ""
 
 
 def _has(host: Host, capability: str) -> bool:

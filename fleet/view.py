@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from fleet import powershell
 from fleet.lock import ArtifactsLock
 from fleet.model import Fleet, Host
 from fleet.resources import ROOT_GROUP, File
@@ -20,7 +21,7 @@ MANAGED = "Managed by agentfleet (templates/{template}). The next run undoes cha
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
@@ -28,6 +29,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - renders units and configs; nothing here is HTML
     )
+    environment.filters["quoted"] = powershell.quoted
+    environment.filters["array"] = powershell.array
+    return environment
 
 
 def text_of(template: str, **values: object) -> str:

@@ -22,6 +22,7 @@ capabilities = (
     "environments",
     "toolchains",
     "compilers",
+    "windows",
     "quarantine",
     "orchestrator",
     "backup",
@@ -48,6 +49,9 @@ sees_network_card = True  # the address that `fleet wake` needs
 # bootstrap
 never_sleeps = False  # nobody is there to wake it
 oldest_macos = 13  # major version; Claude Code's programs need it
+# windows: what surrounds a host in WSL
+in_windows = False
+windows_programs = ()
 
 # tailscale
 tailnet_tag = (

@@ -53,6 +53,7 @@ def overlay(fleet: Fleet, lab_name: str | None = None) -> Overlay:
             "compiler": learned.compiler(host.name),
             "environments": learned.environments(host.name),
             "mac_address": learned.mac_address(host.name),
+            "networking": learned.networking(host.name),
         }
         hosts.append(host.model_copy(update={"addresses": addresses, "ssh": ssh, **told}))
     operators = tuple(_operators(fleet, place))

@@ -26,6 +26,7 @@ _WORDS = {
     "compiler": "its clang for the fleet is {}",
     "environments": "it has packed {}",
     "mac_address": "its network card is {}",
+    "networking": "its networking in WSL is {}",
 }
 
 

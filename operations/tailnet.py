@@ -13,7 +13,7 @@ from pyinfra.api import operation
 
 from facts import services
 from facts.look import Look
-from facts.tailnet import Tailnet
+from facts.tailnet import INTEROP, Tailnet
 from fleet.resources import Resources, TailnetNode
 from operations.change import (
     Change,
@@ -144,8 +144,11 @@ def _mend(node: TailnetNode, now: Tailnet) -> Change | None:
     """Name, tags and key of a node that is up."""
     says, script, pending = [], "", []
     if now.name != node.name:
-        if not node.joins or (now.hostname == node.name and node.name in now.others):
-            pending.append(_wrong_name(node, now))
+        if now.hostname == node.name and node.name in now.others:
+            pending.append(
+                f"tailnet: is called {now.name}, since another machine there is {node.name}: if "
+                "that one is gone, remove it in the admin console and run again"
+            )
         else:
             says.append(f"tailnet: name {now.name} → {node.name}")
             script = _rename(node)
@@ -163,15 +166,6 @@ def _mend(node: TailnetNode, now: Tailnet) -> Change | None:
     return Change(tuple(says), script, pending=tuple(pending)) if says or pending else None
 
 
-def _wrong_name(node: TailnetNode, now: Tailnet) -> str:
-    if not node.joins:
-        return f"tailnet: is called {now.name}, not {node.name}: rename it in the admin console"
-    return (
-        f"tailnet: is called {now.name}, since another machine there is {node.name}: if that one "
-        "is gone, remove it in the admin console and run again"
-    )
-
-
 def _rename(node: TailnetNode) -> str:
     """The tailnet gives a name anew only when another one is asked for."""
     return f"""{_program(node)}
@@ -186,6 +180,12 @@ for place in {words(*node.programs)}; do
     if [ -x "$place" ]; then tailscale=$place; break; fi
 done
 [ -n "$tailscale" ] || fail 'tailscale is not installed'
+case $tailscale in *.exe) # Windows' needs a live interop socket, see facts/tailnet.py
+    for WSL_INTEROP in {quote(INTEROP)}/*_interop; do
+        export WSL_INTEROP
+        if "$tailscale" version >/dev/null 2>&1; then break; fi
+    done ;;
+esac
 in_state() {{
     "$tailscale" status --json 2>/dev/null | grep -Eq "\\"BackendState\\": *\\"$1\\""
 }}"""

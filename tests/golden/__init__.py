@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from fleet.bootstrap import inside_windows, kind_of, login_keys, script_for
+from fleet.bootstrap import inside_windows, login_keys, script_for
 from fleet.commands.graph import KINDS
 from fleet.commands.render import access, listing, shown
 from fleet.firstboot import FirstBoot, first_boot_files
@@ -25,7 +25,7 @@ from fleet.policy import Policy
 from fleet.policymerge import rendered
 from fleet.resources import File
 from fleet.target import REAL, ROOT, Target
-from fleet.view import TEMPLATES, HostView
+from fleet.view import HostView
 
 SECRET = "the-golden-secret"  # noqa: S105 - what fleet.yaml here refers to; rendered nowhere
 os.environ["AGENTFLEET_GOLDEN_SECRET"] = SECRET
@@ -75,7 +75,7 @@ def consoles() -> dict[str, str]:
     fleet = target().fleet
     for view in (views()[fleet.with_role(role)[0].name] for role in Role):
         keys = login_keys(view)
-        scripts = [script_for(view, keys)] if (TEMPLATES / kind_of(view).template).is_file() else []
+        scripts = [script_for(view, keys)]
         if view.host.role is Role.WINDOWS_WSL:
             scripts.append(inside_windows(view, keys))
         found |= {script.name: script.text for script in scripts}

@@ -22,6 +22,7 @@ from facts.probe import compose
 from facts.services import ServicesProbe, ServiceState
 from facts.system import System
 from facts.tailnet import Tailnet
+from facts.windows import HANDLER, Windows
 from fleet.daemons import HARDENING
 from fleet.drift import differences
 from fleet.plan import context_of, wanted
@@ -38,6 +39,7 @@ from operations import (
     settings,
     tailnet,
     users,
+    windows,
 )
 from operations.change import Change, wrap
 from operations.manifest import manifest
@@ -48,6 +50,7 @@ SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 EXCLUDED = {
     "SC1091": "os-release is the host's",
     "SC2034": "the counter of a bounded retry loop is not used",
+    "SC2041": "a list of one path with a space in it is a list",
     "SC2043": "a list of one service is a list",
 }
 # Whatever state leads to a script of its own.
@@ -56,6 +59,10 @@ NODES = (
     Tailnet("/usr/bin/tailscale", joined=True),
     Tailnet("/usr/bin/tailscale", state="Stopped"),
     Tailnet("/usr/bin/tailscale", state="Running", ipv4="100.101.0.9", dns_name="other.ts.net"),
+)
+WINDOWS = (
+    Windows(socket="/run/WSL/1_interop", elevated=True, build=22631, installer="winget"),
+    Windows(fault=HANDLER),
 )
 UNIT_MAY_REPEAT = {"Environment", "ExecStartPre"}
 
@@ -111,6 +118,8 @@ def _changes(view: HostView, look: Look) -> Iterator[Change | None]:
         for node in NODES:
             yield tailnet.plan(want, context, replace(look, tailnet=node), lambda name: "key")
         yield programs.plan(want, context, look)
+        for found in WINDOWS:
+            yield windows.plan(want, replace(look, windows=found))
         for build in want.builds:
             yield builds.plan(build, look)
             if build.artifact is None:
@@ -157,6 +166,7 @@ def test_every_kind_of_script_is_among_those_checked() -> None:
         "tailnet_wait",
         "tailnet_connect",
         "tailnet_name",
+        "file_etc_wsl.conf",
     ):
         assert kind in names
     assert len(_scripts()) > 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import subprocess
@@ -18,7 +19,6 @@ import yaml
 
 from fleet import cli, onboarding
 from fleet.bootstrap import (
-    WINDOWS,
     Script,
     falls_with,
     inside_windows,
@@ -34,7 +34,7 @@ from fleet.model import load_fleet
 from fleet.problems import FleetError, WrongUsageError
 from fleet.status import State, Status
 from fleet.target import Target, load_target
-from fleet.view import TEMPLATES, HostView
+from fleet.view import HostView
 from tests.unit.fleet.test_trust import key
 
 Capture = pytest.CaptureFixture[str]
@@ -393,11 +393,9 @@ def test_a_changed_host_key_is_no_matter_for_a_script(machines: Machines, fleet_
 
 
 def test_a_windows_pc(fleet_file: Path) -> None:
-    """Its script is PowerShell; until there is one, that is said."""
+    """Its script is PowerShell, with the one for the Linux inside packed in it."""
     found = view(fleet_file, "win")
-    if (TEMPLATES / WINDOWS.template).is_file():
-        assert script_for(found).name == "win.ps1"
-        assert inside_windows(found).text in script_for(found).text
-    else:
-        with pytest.raises(FleetError, match="there is no script yet for windows-wsl"):
-            script_for(found)
+    script = script_for(found)
+    assert script.name == "win.ps1"
+    packed = base64.b64encode(inside_windows(found).text.encode()).decode()
+    assert packed in script.text

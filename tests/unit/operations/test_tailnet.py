@@ -136,8 +136,10 @@ def test_a_name_that_another_machine_has() -> None:
 
 
 def test_a_wrong_name_on_windows() -> None:
-    said = waits(plan(WINDOWS, up(WINDOWS, hostname="DESKTOP-7", dns_name="desktop-7.ts.net")))
-    assert "is called desktop-7, not windows-desktop: rename it in the admin console" in said
+    change = plan(WINDOWS, up(WINDOWS, hostname="DESKTOP-7", dns_name="desktop-7.ts.net"))
+    assert lines(change) == ("tailnet: name desktop-7 → windows-desktop",)
+    assert change
+    assert "/*_interop" in change.script, "it is Windows' own program that is told"
 
 
 def test_a_missing_tag_needs_a_person() -> None:

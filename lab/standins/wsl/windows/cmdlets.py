@@ -13,7 +13,8 @@ RULE_KEYS: Final = ("Name", "DisplayName", "Direction", "VMCreatorId", "Protocol
                     "RemoteAddresses", "Action", "Enabled")  # fmt: skip
 RULE_DEFAULTS: Final = {"Action": "Allow", "Enabled": "True", "Direction": "Inbound"}
 # What there is when nobody has said otherwise: programs with the words of their --version.
-PROGRAMS: Final = {"git": "git version 2.47.1.windows.1", "winget": "v1.9.25200"}
+PROGRAMS: Final = {"git": "git version 2.47.1.windows.1", "winget": "v1.9.25200",
+                   "tailscale": "1.80.0"}  # fmt: skip
 PACKAGES: Final = {
     "Git.Git": ("git", "git version 2.47.1.windows.1"),
     "BurntSushi.ripgrep.MSVC": ("rg", "ripgrep 14.1.1 (rev 4649aa9700)"),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from .values import NotCoveredError
+from .values import Array, NotCoveredError, unrolled
 
 Code = Callable[[Any], Any]  # of a scope of shell.py: a value
 Body = Callable[[Any], list[Any]]  # the same: all that it puts out
@@ -267,7 +267,7 @@ class _Parser:
         self.skip()
         called = self.take("&")
         self.skip()
-        if called:
+        if called and self.text[self.at] in "$('\"{":
             name = self.postfix(self.primary())
         else:
             word = self.match(WORD)
@@ -362,7 +362,7 @@ class _Parser:
         if self.take("@("):
             body = self.block_inside().body
             self.expect(")")
-            return lambda s: body(s)
+            return lambda s: Array(unrolled(body(s)))
         if self.take("$("):
             body = self.block_inside().body
             self.expect(")")
@@ -457,6 +457,8 @@ class _Parser:
                 depth += 1
             elif char == ")" and depth:
                 depth -= 1
+            elif self.peek('""') and not depth:
+                self.at += 1
             elif char == '"' and not depth:
                 self.at += 1
                 return expandable(self.text[begin : self.at - 1])
@@ -487,6 +489,8 @@ def expandable(text: str) -> Code:
         if parser.take("`"):
             parts.append(_constant(ESCAPES.get(text[parser.at], text[parser.at])))
             parser.at += 1
+        elif parser.take('""'):
+            parts.append(_constant('"'))
         elif parser.peek("$("):
             parts.append(parser.primary())
         elif variable := parser.match(VARIABLE):

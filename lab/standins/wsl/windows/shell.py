@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 
 from . import types
 from .language import Block, Body, Code, Command, Target, parse
-from .values import CmdletError, NotCoveredError, Object, many, one, text, truth
+from .values import Array, CmdletError, NotCoveredError, Object, many, one, text, truth, unrolled
 
 Arguments = list[tuple[str, Any]]
 SWITCHES: Final = ("force", "compress", "norestart", "online", "all", "raw", "atstartup", "atlogon",
@@ -133,6 +133,9 @@ class _Scope:
 
     def run(self, stages: list[Code | Command]) -> list[Any]:
         head, *rest = stages
+        if not rest and not isinstance(head, Command):
+            value = head(self)
+            return [value] if isinstance(value, Array) else many(value)
         found = self.command(head, []) if isinstance(head, Command) else many(head(self))
         for stage in rest:
             if not isinstance(stage, Command):
@@ -156,11 +159,11 @@ class _Scope:
             inner.variables[name.lower()] = False if switch else default(self) if default else None
         inner.variables |= _bound(block, arguments)
         try:
-            return block.body(inner)
+            return unrolled(block.body(inner))
         except LeaveError as leaving:
             if leaving.word != "return":
                 raise
-            return leaving.value
+            return unrolled(leaving.value)
 
     def each(self, block: Block, item: Any) -> list[Any]:  # noqa: ANN401 - any value
         """A block for one item of a pipeline, here."""
@@ -370,7 +373,7 @@ class Shell:
 
     def put_out(self, values: list[Any]) -> None:
         """Print what is left over: objects as a list view, everything else as text."""
-        rows = [value for value in values if value is not None]
+        rows = [value for value in unrolled(values) if value is not None]
         if (
             shown := "\n\n".join(map(_listed, rows))
             if _objects(rows)

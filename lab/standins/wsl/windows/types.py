@@ -105,6 +105,8 @@ def of_text(value: str, name: str, given: list[Any]) -> Any:  # noqa: ANN401 - a
     match name.lower():
         case "trim":
             return value.strip(*map(text, given))
+        case "trimstart":
+            return value.lstrip(*map(text, given))
         case "trimend":
             return value.rstrip(*map(text, given))
         case "tolower" | "tolowerinvariant":

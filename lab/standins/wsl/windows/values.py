@@ -20,6 +20,10 @@ class Object(dict[str, Any]):
         self[self.key(name) or name] = value
 
 
+class Array(list[Any]):
+    """What @( ) makes: it stays a list where it is kept, also with one item."""
+
+
 class CmdletError(Exception):
     """An error of PowerShell's own, which -ErrorAction SilentlyContinue hides."""
 
@@ -48,6 +52,11 @@ def many(value: Any) -> list[Any]:  # noqa: ANN401 - any value of the language
 def one(values: list[Any]) -> Any:  # noqa: ANN401 - any value of the language
     """What a pipeline's output is as a value."""
     return values[0] if len(values) == 1 else values or None
+
+
+def unrolled(values: list[Any]) -> list[Any]:
+    """What a function puts out: lists by their items."""
+    return [item for value in values for item in (value if isinstance(value, Array) else [value])]
 
 
 def text(value: Any) -> str:  # noqa: ANN401 - any value of the language
