@@ -18,6 +18,7 @@ from deploys import (
     icecream,
     keys,
     llvm,
+    monitoring,
     operators,
     orchestrator,
     quarantine,
@@ -56,4 +57,5 @@ converge(compilers)
 converge(quarantine)
 converge(orchestrator)
 converge(backup)
+converge(monitoring)
 take_leave()

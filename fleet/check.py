@@ -28,7 +28,8 @@ def check(target: Target, *, deep: bool = False) -> tuple[Item, ...]:
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         outside = pool.submit(_outside, target)
         inside = dict(zip(names, pool.map(lambda n: _inside(target, n, deep), names), strict=True))
-        return judge(expected(target), inside, outside.result())
+        boss = view_of(target, target.fleet.orchestrator.name)
+        return judge(expected(boss), inside, outside.result())
 
 
 def only(items: Sequence[Item], wanted: Sequence[str]) -> tuple[Item, ...]:

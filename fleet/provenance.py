@@ -19,7 +19,15 @@ from fleet.settings import settings_for
 from fleet.target import Target
 
 LEARNED = frozenset(
-    {"tailnet6", "tailnet_name", "host_keys", "dispatch_key", "compiler", "environments"}
+    {
+        "tailnet6",
+        "tailnet_name",
+        "host_keys",
+        "dispatch_key",
+        "health_key",
+        "compiler",
+        "environments",
+    }
 )
 CLOSE = 3  # paths that are guessed at
 
