@@ -18,6 +18,7 @@ from deploys import (
     icecream,
     keys,
     llvm,
+    monitoring,
     operators,
     orchestrator,
     quarantine,
@@ -58,4 +59,5 @@ converge(windows)
 converge(quarantine)
 converge(orchestrator)
 converge(backup)
+converge(monitoring)
 take_leave()

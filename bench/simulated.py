@@ -28,7 +28,7 @@ from facts.users import UsersProbe
 from facts.values import ValuesProbe
 from facts.windows import WindowsProbe
 from fleet.kinds import Arch, Role
-from fleet.learned import COMPILER, DISPATCH_KEY, ENVIRONMENTS, HOST_KEY
+from fleet.learned import COMPILER, DISPATCH_KEY, ENVIRONMENTS, HEALTH_KEY, HOST_KEY
 from fleet.lock import (
     LockedHost,
     LockedTailnet,
@@ -119,6 +119,7 @@ def _locked(number: int, name: str) -> LockedHost:
         tailnet=tailnet,
         host_keys=(_key(number),),
         dispatch_key=_key(10_000) if number == 1 else None,
+        health_key=_key(10_001) if number == 1 else None,
         compiler=CLANG,
     )
 
@@ -296,6 +297,7 @@ def _values(view: HostView, wants: Mapping[str, Resources]) -> Iterator[str]:
     readings = {
         HOST_KEY: host.host_keys[0],
         DISPATCH_KEY: host.dispatch_key or "",
+        HEALTH_KEY: host.health_key or "",
         COMPILER: host.compiler or "",
         ENVIRONMENTS: ";".join(packed),
     }

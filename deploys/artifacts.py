@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from fleet.daemons import daemon
+from fleet.doors import MONITORING
 from fleet.model import Host
-from fleet.plan import capability
+from fleet.plan import resources_of
 from fleet.resources import Artifact, Directory, Package, Resources, Service, User
 from fleet.view import HostView
 
 USER = "agentfleet-files"
 LOOPBACK = "127.0.0.1"  # until the tailnet address is known, nobody is served
 SERVING = ("artifacts", "relay")  # what they have is what the other capabilities download
+NOTHING = (*SERVING, MONITORING)  # download nothing; the last asks what the others want
 
 
 def resources(view: HostView) -> Resources:
@@ -44,9 +46,9 @@ def _root(view: HostView) -> str:
 def _all(view: HostView, hosts: Iterable[Host]) -> Iterator[Artifact]:
     """What any capability of these hosts downloads, at this host's paths."""
     for host in hosts:
-        other = HostView(view.fleet, host, view.artifacts)
-        for wanted in (c for c in other.capabilities if c not in SERVING):
-            want = capability(wanted).resources(other)
+        other = view.of(host)
+        for wanted in (c for c in other.capabilities if c not in NOTHING):
+            want = resources_of(wanted, other)
             builds = (build.artifact for build in want.builds if build.artifact)
             programs = (program.artifact for program in want.programs)
             for artifact in (*want.artifacts, *builds, *programs):

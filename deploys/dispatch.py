@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deploys import agentapi, gateway, keys
 from facts.look import Look
+from fleet.callers import Caller, account
+from fleet.callers import known_hosts as known_hosts_file
 from fleet.daemons import LABEL_PREFIX, UNIT_PREFIX
 from fleet.managers import LAUNCHD_FUNCTIONS, SYSTEMD_FUNCTIONS
 from fleet.model import Host
-from fleet.resources import AgentSession, Directory, File, Resources, Setting, User
+from fleet.resources import AgentSession, File, Resources
 from fleet.settings import settings_for
 from fleet.view import HostView
 
@@ -24,19 +28,10 @@ def resources(view: HostView) -> Resources:
     files = _orchestrator_files(view) if boss else ()
     if not view.host.is_agent:
         return Resources(files=files)
-    account = _account(view)
-    ssh = f"{account.home}/.ssh"
-    return Resources(
-        users=(account,),
-        directories=(Directory(account.home), Directory(ssh)),
-        files=(
-            *files,
-            agentctl(view),
-            agent_code(view),
-            _sudoers(view),
-            _authorized_keys(view, ssh),
-        ),
-        settings=(_ssh_access(view),) if view.host.is_mac else (),
+    entry = account(view, _caller(view))
+    return replace(
+        entry,
+        files=(*files, agentctl(view), agent_code(view), *entry.files),
         session=AgentSession(f"{agentapi.session_dir(view)}/session"),
     )
 
@@ -93,45 +88,17 @@ def backups_dir(view: HostView) -> str:
     return f"{view.settings.state_dir}/backups"
 
 
-def _account(view: HostView) -> User:
+def _caller(view: HostView) -> Caller:
     role = view.settings
-    home = f"{role.state_dir}/control"
-    return User(role.control_user, home=home, comment="calls agentctl", login_shell="/bin/sh")
-
-
-def _sudoers(view: HostView) -> File:
-    role = view.settings
-    return view.file(
-        "/etc/sudoers.d/agentfleet-control",
-        "dispatch/sudoers.j2",
-        mode="0440",
-        check="visudo -cqf {path}",
-        values={"program": f"{role.libexec_dir}/agentctl"},
-    )
-
-
-def _authorized_keys(view: HostView, folder: str) -> File:
-    boss = view.fleet.orchestrator
-    places = (boss.addresses.tailnet, boss.addresses.tailnet6)
-    values = {
-        "program": f"{view.settings.libexec_dir}/agentctl",
-        "key": boss.dispatch_key,
-        "sources": [place for place in places if place],
-    }
-    # Root's and readable: sshd reads it as the account, which may not change it.
-    return view.file(f"{folder}/authorized_keys", "dispatch/authorized_keys.j2", values=values)
-
-
-def _ssh_access(view: HostView) -> Setting:
-    """Where Remote Login is for some users alone, this one has to be among them."""
-    user, group = view.settings.control_user, "com.apple.access_ssh"
-    there = f"dscl . -read /Groups/{group}"
-    member = f"dseditgroup -o checkmember -m {user} {group}"
-    return Setting(
-        f"ssh for {user}",
-        "allowed",
-        f"if ! {there} >/dev/null 2>&1 || {member} >/dev/null 2>&1; then echo allowed; fi",
-        f"dseditgroup -o edit -a {user} -t user {group}",
+    program = f"{role.libexec_dir}/agentctl"
+    return Caller(
+        role.control_user,
+        home=f"{role.state_dir}/control",
+        comment="calls agentctl",
+        key=view.fleet.orchestrator.dispatch_key,
+        command=f'exec sudo -n {program} \\"$SSH_ORIGINAL_COMMAND\\"',
+        allowed=program,
+        rule="agentfleet-control",
     )
 
 
@@ -153,7 +120,7 @@ def _orchestrator_files(view: HostView) -> tuple[File, ...]:
     }
     return (
         view.file(agents_path(view), "dispatch/agents.json.j2", values={"config": found}),
-        view.file(known_hosts, "dispatch/known_hosts.j2", values={"agents": hosts}),
+        known_hosts_file(view, known_hosts, hosts),
     )
 
 

@@ -7,7 +7,7 @@ import json
 from deploys import agentapi, claude_code, dispatch, gateway, quarantine
 from deploys.base import orchestrator_program
 from deploys.icecream import UNKNOWN_ADDRESS
-from deploys.keys import orchestrator_account
+from deploys.keys import monitor_state, orchestrator_account
 from facts.look import Look
 from fleet.daemons import daemon
 from fleet.kinds import Sudo
@@ -103,6 +103,8 @@ def _config(view: HostView) -> File:
         "claude": claude_code.WRAPPER,
         "planner": boss.name,
         "plan_cap": role.plan_cap,
+        "health": monitor_state(view),
+        "health_s": 60 * role.health_minutes,
         "operators": {one.login: one.name for one in fleet.operators if one.login},
         "hosts": {host.name: _known(host) for host in fleet.hosts},
     }

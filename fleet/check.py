@@ -33,7 +33,8 @@ def check(target: Target, *, deep: bool = False, wanted: Sequence[str] = ()) -> 
         asked = pool.submit(_outside, target)
         inside = dict(zip(names, pool.map(lambda n: _inside(target, n, whole), names), strict=True))
         outside = asked.result()
-    found = judge(expected(target), inside, outside)
+    boss = view_of(target, target.fleet.orchestrator.name)
+    found = judge(expected(boss), inside, outside)
     if not wanted or compiletrial.KIND in wanted:
         found += (compiletrial.compile_item(target, inside, outside),)
     if deep and (hosts := tasktrial.wanted(wanted)) is not None:

@@ -52,18 +52,34 @@ def daemon(view: HostView, service: Service) -> tuple[tuple[File, ...], RunningS
     return (definition, *rotation), running
 
 
+def once(view: HostView, service: Service) -> File:
+    """The unit of a service that runs to its end whenever another unit starts it."""
+    if view.host.is_mac:
+        raise ValueError(f"{service.name}: launchd starts nothing for another unit")
+    return _unit(view, service, once=True)
+
+
 def timed(
-    view: HostView, service: Service, calendar: str
+    view: HostView,
+    service: Service,
+    calendar: str,
+    *,
+    after_boot: str = "10min",
+    spread: str = "5min",
 ) -> tuple[tuple[File, ...], RunningService]:
     """The files of a service that runs to its end when systemd's `calendar` says, and after a boot.
 
-    What has to run is its timer; the next start takes whatever files there are then.
+    What has to run is its timer; the next start takes whatever files there are then. It starts up
+    to `spread` later than it could.
     """
-    if view.host.is_mac:
-        raise ValueError(f"{service.name}: there are no timers for launchd here")
-    definition = _unit(view, service, once=True)
+    definition = once(view, service)
     path = definition.path.removesuffix(".service") + ".timer"
-    values = {"service": service, "calendar": calendar}
+    values = {
+        "service": service,
+        "calendar": calendar,
+        "after_boot": after_boot,
+        "spread": spread,
+    }
     timer = view.file(path, "services/unit.timer.j2", values=values)
     return (definition, timer), RunningService(f"{UNIT_PREFIX}{service.name}.timer")
 

@@ -11,6 +11,8 @@ from enum import StrEnum
 from fleet.model import Fleet, Host
 from fleet.settings import settings_for
 
+MONITORING = "monitoring"  # the capability
+
 
 class Who(StrEnum):
     """From where a door is open. A host may always reach its own doors, but see `Door.users`."""
@@ -39,11 +41,21 @@ class Door:
     private: bool = False
 
 
+def _comes(fleet: Fleet, host: Host) -> bool:
+    """Whether the orchestrator logs in there: to an agent, or to see how the host is."""
+    return host.is_agent or (host != fleet.orchestrator and is_looked_into(fleet, host))
+
+
+def is_looked_into(fleet: Fleet, host: Host) -> bool:
+    """Whether the monitoring on the orchestrator asks the host how it is."""
+    return all(MONITORING not in one.without for one in (host, fleet.orchestrator))
+
+
 def doors(fleet: Fleet, host: Host) -> tuple[Door, ...]:
     """The doors of a host, by port."""
     role = settings_for(host.role.value)
     found = [
-        Door("ssh", host.ssh.port, Who.ANYWHERE, operators=True, dispatch=host.is_agent),
+        Door("ssh", host.ssh.port, Who.ANYWHERE, operators=True, dispatch=_comes(fleet, host)),
         # On every host, since a person may turn an agent on where none runs by itself.
         Door("agent", role.agent_port, Who.ORCHESTRATOR, private=True),
         Door("worker", role.icecc_port, Who.FLEET),

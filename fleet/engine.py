@@ -32,9 +32,9 @@ from pyinfra.api import Host, State
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.state import BaseStateCallback
 
-from fleet.ssh import is_silence
 from operations.change import stop
 from operations.records import note
+from orchestrator.silence import is_silence
 
 LAST_WORDS = 12  # lines of what a host said before it failed
 _PREFIXED = re.compile(r"\[([^\]\s]+)\]\s+(.*)", re.DOTALL)

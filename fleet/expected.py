@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from functools import cache
 
 from facts.services import service_stem
-from fleet.plan import view_of, wanted
+from fleet.doors import MONITORING
+from fleet.plan import resources_of
 from fleet.resources import Resources
-from fleet.target import Target
+from fleet.settings import settings_for
 from fleet.toolchains import is_worker
 from fleet.view import HostView
 from orchestrator.health.model import Expected, ExpectedHost
@@ -16,20 +17,21 @@ from orchestrator.health.model import Expected, ExpectedHost
 ROOT_DISK = "/"
 
 
-def expected(target: Target) -> Expected:
-    """What is expected of the whole fleet."""
-    fleet = target.fleet
+@cache
+def expected(view: HostView) -> Expected:
+    """What is expected of the whole fleet, of which this host is one."""
+    fleet = view.fleet
     return Expected(
         orchestrator=fleet.orchestrator.name,
         scheduler=fleet.scheduler,
-        hosts=tuple(expected_host(view_of(target, host.name)) for host in fleet.hosts),
-        key_days=view_of(target, fleet.orchestrator.name).settings.tailscale_key_days,
+        hosts=tuple(expected_host(view.of(host)) for host in fleet.hosts),
+        key_days=settings_for(fleet.orchestrator.role.value).tailscale_key_days,
     )
 
 
 def expected_host(view: HostView) -> ExpectedHost:
     """What is expected of one host."""
-    host, want = view.host, wanted(view)
+    host, want = view.host, _wanted(view)
     return ExpectedHost(
         name=host.name,
         power=host.power.value,
@@ -58,6 +60,14 @@ def expected_host(view: HostView) -> ExpectedHost:
     )
 
 
+def _wanted(view: HostView) -> dict[str, Resources]:
+    """What the host gets, but for the monitoring: that asks for this to know what it wants itself,
+    and runs no daemon.
+    """
+    names = (name for name in view.capabilities if name != MONITORING)
+    return {name: resources_of(name, view) for name in names}
+
+
 def members(view: HostView, want: Mapping[str, Resources]) -> dict[str, tuple[str, str]]:
     """The fleet's programs that are in an archive that the orchestrator keeps."""
     if view.host != view.fleet.orchestrator:
@@ -66,7 +76,7 @@ def members(view: HostView, want: Mapping[str, Resources]) -> dict[str, tuple[st
     every = (
         program
         for host in view.fleet.hosts
-        for some in wanted(replace(view, host=host)).values()
+        for some in _wanted(view.of(host)).values()
         for program in some.programs
     )
     return {

@@ -21,7 +21,7 @@ from fleet.target import Target, load_target
 from fleet.words import mac_address
 
 # Names of the readings that it comes from.
-HOST_KEY, DISPATCH_KEY = "host key", "dispatch key"
+HOST_KEY, DISPATCH_KEY, HEALTH_KEY = "host key", "dispatch key", "health key"
 COMPILER, ENVIRONMENTS = "compiler", "environments"
 NETWORKING = "networking"
 
@@ -37,6 +37,7 @@ class Learned:
     name: str | None = None
     host_keys: tuple[str, ...] = ()
     dispatch_key: str | None = None
+    health_key: str | None = None
     compiler: str | None = None
     environments: tuple[Environment, ...] = ()
     mac_address: str | None = None
@@ -57,6 +58,7 @@ def known(host: Host) -> Learned:
         at.tailnet_name,
         host.host_keys,
         host.dispatch_key,
+        host.health_key,
         host.compiler,
         host.environments,
         host.mac_address,
@@ -75,6 +77,7 @@ def hear(host: Host, look: Look, *, repin: bool = False) -> tuple[Learned, Learn
         before,
         host_keys=(repin and _keys(look, HOST_KEY)) or before.host_keys or _keys(look, HOST_KEY),
         dispatch_key=next(iter(_keys(look, DISPATCH_KEY)), before.dispatch_key),
+        health_key=next(iter(_keys(look, HEALTH_KEY)), before.health_key),
         # One that is gone is gone: nobody may be sent jobs for it.
         compiler=look.values.get(COMPILER, before.compiler or "") or None,
         environments=_environments(look, before),
@@ -136,13 +139,15 @@ def _locked(name: str, now: Learned) -> LockedHost:
             tailnet=LockedTailnet(ipv4=now.ipv4, ipv6=now.ipv6, name=now.name),
             host_keys=now.host_keys,
             dispatch_key=now.dispatch_key,
+            health_key=now.health_key,
             compiler=now.compiler,
             environments=now.environments or None,
             mac_address=now.mac_address,
             networking=now.networking,
         )
     except ValueError:
-        said = (now.ipv4, now.ipv6, now.name, *now.host_keys, now.dispatch_key, now.compiler)
+        keys = (*now.host_keys, now.dispatch_key, now.health_key)
+        said = (now.ipv4, now.ipv6, now.name, *keys, now.compiler)
         fault = f"{name} says of itself: {' '.join(one for one in said if one)}"
         fix = "not all of it can be true; see `tailscale status` there, and its SSH keys"
         raise FleetError.of("fleet.lock.yaml", fault, fix) from None

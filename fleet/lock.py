@@ -88,6 +88,7 @@ class LockedHost(_Fixed):
     tailnet: LockedTailnet = LockedTailnet()
     host_keys: tuple[HostKey, ...] = ()
     dispatch_key: HostKey | None = None  # the orchestrator's account that talks to agents
+    health_key: HostKey | None = None  # the orchestrator's account that asks hosts how they are
     compiler: Compiler | None = None  # the clang that the fleet's jobs use
     environments: tuple[Environment, ...] | None = None  # packed there, newest first
     mac_address: MacAddress | None = None  # of the network card on the LAN
@@ -119,6 +120,10 @@ class FleetLock(_Fixed):
     def dispatch_key(self, name: str) -> str | None:
         """Return the key of the account that talks to agents; None when none was learned."""
         return self.hosts[name].dispatch_key if name in self.hosts else None
+
+    def health_key(self, name: str) -> str | None:
+        """Return the key of the account that asks how hosts are; None when none was learned."""
+        return self.hosts[name].health_key if name in self.hosts else None
 
     def compiler(self, name: str) -> str | None:
         """Return the clang that the host has for the fleet's jobs; None when none was learned."""

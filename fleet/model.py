@@ -87,6 +87,7 @@ class Host(_Fixed):
     without: tuple[str, ...] = ()  # capabilities that this host does not get
     host_keys: tuple[str, ...] = ()  # OpenSSH public keys, pinned or learned
     dispatch_key: str | None = None  # the same, of the account that talks to agents; learned only
+    health_key: str | None = None  # of the one that asks hosts how they are; learned only
     compiler: str | None = (
         None  # its clang for the fleet's jobs, see fleet/environments.py; learned only
     )
@@ -320,6 +321,7 @@ def _host(name: str, host: HostEntry, file: FleetFile, learned: FleetLock) -> Ho
         without=host.without,
         host_keys=learned.host_keys(name),
         dispatch_key=learned.dispatch_key(name),
+        health_key=learned.health_key(name),
         compiler=learned.compiler(name),
         environments=learned.environments(name),
         mac_address=learned.mac_address(name),

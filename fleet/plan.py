@@ -58,7 +58,13 @@ def wanted(view: HostView) -> Mapping[str, Resources]:
 
     Pure and without secrets: the content of a secret file is empty.
     """
-    return {name: capability(name).resources(view) for name in view.capabilities}
+    return {name: resources_of(name, view) for name in view.capabilities}
+
+
+@cache
+def resources_of(name: str, view: HostView) -> Resources:
+    """What one capability wants on this host."""
+    return capability(name).resources(view)
 
 
 @cache

@@ -24,6 +24,7 @@ LEARNED = frozenset(
         "tailnet_name",
         "host_keys",
         "dispatch_key",
+        "health_key",
         "compiler",
         "environments",
         "networking",

@@ -146,6 +146,8 @@ class Service:
     reason for having none of it.
     `credentials` are secret files of root's that the daemon alone may read: name → path (systemd).
     `memory_max` is systemd's word for how much it and all that it starts may have.
+    Of one that runs to its end: `after` are units that run to theirs first, `on_failure` one that
+    starts when it fails, `limit_s` how long it may take (systemd).
     `hup_reopens`: it writes its log itself and opens it anew on HUP (macOS).
     An `off` service is installed and neither starts nor runs.
     """
@@ -172,6 +174,9 @@ class Service:
     policy: RestartPolicy = RestartPolicy.ALWAYS
     behind_wall: bool = False
     prepare: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    on_failure: str = ""
+    limit_s: int = 0
     early: bool = False
     exceptions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     unconfined: str = ""

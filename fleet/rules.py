@@ -43,8 +43,12 @@ NEEDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     ),
     "secrets": (("gateway",), "the gateway pays with one of the secrets"),
     "claude_code": (("agentapi",), "an agent is Claude Code behind AgentAPI"),
-    "keys": (("dispatch", "orchestrator"), "the orchestrator reaches agents with its key"),
+    "keys": (
+        ("dispatch", "orchestrator", "monitoring"),
+        "the orchestrator reaches other hosts with its keys",
+    ),
     DISPATCH: (("backup",), "backups go the way to agents"),
+    "orchestrator": (("monitoring",), "the monitoring sees the fleet with the page's eyes"),
     "agentapi": (("dispatch",), "without an agent there is none to reach"),
 }
 

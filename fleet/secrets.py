@@ -7,6 +7,7 @@ The value is asked for once a process, and only for a host that needs it.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -47,7 +48,12 @@ KNOWN = {
     "tailscale_auth_key": "a reusable auth key without tags, from the tailnet's admin console",
     "anthropic_api_key": "an API key of the Anthropic console",
     "claude_subscription_token": "what `claude setup-token` prints",
+    "alert_ntfy": "the address of an ntfy topic",
+    "alert_webhook": "an address that takes alerts as JSON",
+    "alert_heartbeat": "an address that has to be called again and again",
 }
+ADDRESSES = "alert_"  # what the names of those begin with that are addresses
+_ADDRESS = re.compile(r"https?://[!-~]+")
 
 
 class Secret:
@@ -131,7 +137,7 @@ def _ask(name: str, reference: str) -> Secret | _MissingError:
     ways = {"env": _from_environment, "file": _from_file, "command": _from_command}
     try:
         value = ways[kind](place)
-        if fault := _implausible(value):
+        if fault := _implausible(name, value):
             wanted = KNOWN.get(name, "a secret")
             raise _MissingError(fault, f"put {wanted} there, one line of text and nothing else")
     except _MissingError as missing:
@@ -140,7 +146,7 @@ def _ask(name: str, reference: str) -> Secret | _MissingError:
     return Secret(value)
 
 
-def _implausible(value: str) -> str:
+def _implausible(name: str, value: str) -> str:
     """Why this cannot be a secret, without a part of it; empty when it can."""
     if "\n" in value or "\r" in value:
         return "what is there has more than one line"
@@ -148,6 +154,8 @@ def _implausible(value: str) -> str:
         return f"what is there is no secret: those have at least {LEAST_LENGTH} characters"
     if not value.isprintable():
         return "what is there is not text"
+    if name.startswith(ADDRESSES) and not _ADDRESS.fullmatch(value):
+        return "what is there is no address: those begin with https:// or http://"
     return ""
 
 

@@ -60,6 +60,11 @@ class Settings(BaseModel):
     plan_cap: Annotated[float, Field(gt=0)]
     control_user: str
 
+    health_minutes: Annotated[int, Field(gt=0, lt=60)]
+    monitor_user: str
+    monitor_home: str
+    health_user: str
+
     claude_settings: str
 
     artifacts_port: int

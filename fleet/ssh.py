@@ -20,13 +20,9 @@ from fleet.model import Host, Power
 from fleet.problems import FetchError, FleetError, OffError
 from fleet.reach import address
 from fleet.target import Target
+from orchestrator.silence import is_silence
 
 CONNECT_TIMEOUT_S = 5
-_SILENCE = re.compile(
-    r"timed out|no answer within|Connection refused|No route to host|is unreachable|Host is down"
-    r"|Could not resolve|Unable to connect to port|Error reading SSH protocol banner",
-    re.IGNORECASE,
-)
 _UNKNOWN = re.compile(r"No \S+ host key is known for")
 _CHANGED = re.compile(r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed")
 _ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
@@ -84,11 +80,6 @@ class Answer:
     def nobody_there(self) -> bool:
         """Whether nothing answered at all; a refused login or host key is something else."""
         return not self.reached and is_silence(self.stderr)
-
-
-def is_silence(said: str) -> bool:
-    """Whether ssh, or pyinfra's, says that nothing answered at all."""
-    return bool(_SILENCE.search(said))
 
 
 def route(host: Host, target: Target) -> Route:

@@ -47,6 +47,10 @@ class HostView:
     host: Host
     artifacts: ArtifactsLock
 
+    def of(self, host: Host) -> HostView:
+        """Another host of the same fleet; the same view each time: nothing is found out twice."""
+        return self if host == self.host else _another(self, host)
+
     @property
     def settings(self) -> Settings:
         """What this host's role means."""
@@ -92,3 +96,8 @@ class HostView:
         """A program of ours in the libexec directory, checked by the host's own shell."""
         path = f"{self.settings.libexec_dir}/{name}"
         return self.file(path, template, mode="0755", check="sh -n {path}")
+
+
+@cache
+def _another(view: HostView, host: Host) -> HostView:
+    return HostView(view.fleet, host, view.artifacts)

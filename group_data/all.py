@@ -26,6 +26,7 @@ capabilities = (
     "quarantine",
     "orchestrator",
     "backup",
+    "monitoring",
 )
 reserved_cores = 0  # cores that compile jobs from elsewhere never get
 
@@ -68,6 +69,12 @@ orchestrator_user = "agentfleet-orchestrator"  # the account that talks to agent
 orchestrator_home = "/var/lib/agentfleet-orchestrator"
 plan_cap = 2  # dollars that it may cost to split one goal into steps
 control_user = "agentfleet-ctl"  # on agents' hosts: whom the orchestrator's account comes as
+
+# monitoring
+health_minutes = 5  # between two rounds of looks
+monitor_user = "agentfleet-monitor"  # on the orchestrator: who looks
+monitor_home = "/var/lib/agentfleet-monitor"
+health_user = "agentfleet-health"  # elsewhere: whom it comes as
 
 # Agents
 agent_user = "claude-agent"

@@ -50,6 +50,7 @@ def overlay(fleet: Fleet, lab_name: str | None = None) -> Overlay:
         told = {
             "host_keys": learned.host_keys(host.name),
             "dispatch_key": learned.dispatch_key(host.name),
+            "health_key": learned.health_key(host.name),
             "compiler": learned.compiler(host.name),
             "environments": learned.environments(host.name),
             "mac_address": learned.mac_address(host.name),

@@ -23,6 +23,7 @@ _WORDS = {
     "name": "its name in the tailnet is {}",
     "host_keys": "its SSH host key is {}",
     "dispatch_key": "it talks to agents with the SSH key {}",
+    "health_key": "it asks hosts how they are with the SSH key {}",
     "compiler": "its clang for the fleet is {}",
     "environments": "it has packed {}",
     "mac_address": "its network card is {}",

@@ -26,6 +26,9 @@ from orchestrator.config import read_config as read_page
 from orchestrator.configuration import ConfigError
 from orchestrator.follow import follow
 from orchestrator.gateway.config import Config, read_config
+from orchestrator.health import by_hand, monitor
+from orchestrator.health.by_hand import RoundError
+from orchestrator.health.monitor import read_config as read_monitor
 from orchestrator.quarantine import config as quarantine
 from orchestrator.sessions import AgentError, Agents
 
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if end.code == 0 else USAGE
     try:
         return int(asked.run(asked, asked.read(asked.config)))
-    except (ConfigError, ServiceError, AgentError, BackupError) as error:
+    except (ConfigError, ServiceError, AgentError, BackupError, RoundError) as error:
         print(error, file=sys.stderr)
         return ERROR
     except (KeyboardInterrupt, BrokenPipeError):  # nobody listens any more
@@ -80,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     back = _client(verbs, "restore", _restore, "put one in place", backup.read_config)
     back.add_argument("--force", action="store_true", help="though newer tasks are lost")
     _client(verbs, "health", _health, "what is seen of the fleet from here", read_page)
+    outside = _client(verbs, "outside", _outside, "the same, for the monitoring", read_page)
+    outside.add_argument("--to", type=Path, required=True, help="the file that it reads")
+    _client(verbs, "monitor", _monitor, "one round of the monitoring", read_monitor)
+    _client(verbs, "monitor-failed", _monitor_failed, "tell that one failed", read_monitor)
+    now = _client(verbs, "health-check", _health_check, "a round now, shown", read_monitor)
+    now.add_argument("--json", action="store_true", help="as JSON")
     _client(verbs, "blocked", _blocked, "which workers are blocked", quarantine.read_config)
     unblock = _client(verbs, "unblock", _unblock, "let a worker in again", quarantine.read_config)
     unblock.add_argument("worker", metavar="HOST")
@@ -103,6 +112,25 @@ def _health(asked: argparse.Namespace, config: orchestrator.Config) -> int:
     from orchestrator.health.gather import gather
 
     return _say(asdict(gather(config)))
+
+
+def _outside(asked: argparse.Namespace, config: orchestrator.Config) -> int:
+    from orchestrator.health.gather import keep
+
+    keep(config, asked.to)
+    return 0
+
+
+def _monitor(asked: argparse.Namespace, config: monitor.Config) -> int:
+    return monitor.run(config)
+
+
+def _monitor_failed(asked: argparse.Namespace, config: monitor.Config) -> int:
+    return monitor.failed(config)
+
+
+def _health_check(asked: argparse.Namespace, config: monitor.Config) -> int:
+    return by_hand.run(config, as_json=asked.json)
 
 
 def _gateway(asked: argparse.Namespace, config: Config) -> int:

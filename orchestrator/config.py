@@ -43,6 +43,8 @@ class Config:
     off: frozenset[str]
     places: Mapping[str, str]
     workers: frozenset[str]
+    health: Path | None = None  # what the monitoring remembers; None: there is none
+    health_s: float = 300  # from one of its rounds to the next
 
     def agent(self, name: str) -> AgentHost | None:
         """The agent of that host."""
@@ -79,6 +81,8 @@ def _config(said: Mapping[str, Any]) -> Config:
         off=frozenset(name for name, one in agents.items() if not one["enabled"]),
         places={place: name for name, one in hosts.items() for place in one["addresses"]},
         workers=frozenset(name for name, one in hosts.items() if one["worker"]),
+        health=Path(said["health"]) if said["health"] else None,
+        health_s=float(said["health_s"]),
     )
 
 

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from orchestrator.health.report import Report
 from orchestrator.registry.model import Agent, Budgets, Cluster, Stranger
 from orchestrator.tasks.model import (
     Attachment,
@@ -38,7 +39,7 @@ class UnknownError(LookupError):
 
 @dataclass(frozen=True)
 class News:
-    """Something changed: `topic` is agents, said, tasks, plans, cluster, costs or messages.
+    """Something changed: `topic` is agents, said, tasks, plans, cluster, costs, health, messages.
 
     `id` is the host's name, or the number of the task or plan; for messages, the task's. `said`:
     something was said in the session of a host's agent, whether it works on a task or not.
@@ -88,6 +89,12 @@ class Desk(Protocol):
 
     def cluster(self) -> Cluster:
         """The compile cluster."""
+
+    def health(self) -> Report | None:
+        """What the monitoring found last; None where there is no monitoring."""
+
+    def unwatched(self) -> str:
+        """Why nobody looks after the fleet; empty while the monitoring does, or there is none."""
 
     # tasks
 

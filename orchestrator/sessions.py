@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -52,7 +55,7 @@ class Agents:
 
         Raises AgentError. What comes back is hostile: whoever is root there may write it.
         """
-        run = _converse(self._ssh(host, command), says, timeout_s)
+        run = converse(self.ssh(host, command), says, timeout_s)
         if run.late:
             raise AgentError(f"{host} did not answer within {timeout_s:g} s")
         if len(run.said) > MOST_BYTES:
@@ -62,7 +65,8 @@ class Agents:
             raise AgentError(f"{host}: {words or f'exit code {run.code}'}")
         return run.said
 
-    def _ssh(self, host: str, command: str) -> list[str]:
+    def ssh(self, host: str, command: str) -> list[str]:
+        """The argument vector that brings a command there. Raises AgentError for no such host."""
         place = self.places.get(host)
         if place is None:
             known = ", ".join(self.places) or "none"
@@ -82,43 +86,58 @@ class Agents:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
+    """How a program ended; `late`: it was ended, since it took too long."""
+
     code: int
     said: bytes
     errors: bytes
     late: bool
 
 
-def _converse(command: list[str], says: bytes, timeout_s: float) -> _Run:
-    """Run a program that may say anything, any amount of it, or nothing for ever."""
+def converse(command: list[str], says: bytes, timeout_s: float, most: int = MOST_BYTES) -> Run:
+    """Run a program that may say anything, any amount of it, or nothing for ever.
+
+    Of what it says one byte more than `most` is read. Raises AgentError when it is not there.
+    """
     with tempfile.TemporaryFile() as told:
         told.write(says)
         told.seek(0)
         try:
             run = subprocess.Popen(
-                command, stdin=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                command,
+                stdin=told,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # what it has started ends with it
             )
         except FileNotFoundError:
-            raise AgentError("there is no ssh on the orchestrator") from None
+            raise AgentError(f"there is no {command[0]} on the orchestrator") from None
     words: list[bytes] = []
-    timer = threading.Timer(timeout_s, run.kill)
+    timer = threading.Timer(timeout_s, _end, (run,))
     listener = threading.Thread(target=_drain, args=(run.stderr, words))
     timer.start()
     listener.start()
     try:
-        said = run.stdout.read(MOST_BYTES + 1) if run.stdout else b""
-        if len(said) > MOST_BYTES:
-            run.kill()
+        said = run.stdout.read(most + 1) if run.stdout else b""
+        if len(said) > most:
+            _end(run)
         code = run.wait()
     finally:
         late = not timer.is_alive()
         timer.cancel()
-        run.kill()
+        _end(run)
         listener.join()
         run.wait()
         for stream in filter(None, (run.stdout, run.stderr)):
             stream.close()
-    return _Run(code, said, b"".join(words)[:MOST_WORDS], late)
+    return Run(code, said, b"".join(words)[:MOST_WORDS], late)
+
+
+def _end(run: subprocess.Popen[bytes]) -> None:
+    """End it and all that it has started: a child of a shell would hold its pipes for ever."""
+    with suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
 
 
 def _drain(stream: IO[bytes], words: list[bytes]) -> None:

@@ -108,7 +108,12 @@ def _api(fleet: Fleet) -> Beside:
 def _lines(fleet: Fleet) -> tuple[Line, ...]:
     boss, every = fleet.orchestrator.name, ways(fleet)
     reached = [way for way in every if way.who is Who.ORCHESTRATOR]
-    logins = [f"{way.label} where an agent runs" for way in every if way.dispatch]
+    others = {host.name for host in fleet.hosts} - {boss}
+    logins = [
+        way.label if others <= {*way.dispatch} else f"{way.label} where an agent runs"
+        for way in every
+        if way.dispatch
+    ]
     served = [way for way in every if _of_all(way) and way.hosts == (boss,)]
     shared = [way for way in every if _of_all(way) and way not in served]
     mine = [way for way in shared if len(way.hosts) == 1 and way.hosts != (boss,)]

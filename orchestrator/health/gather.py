@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from orchestrator.client import Page, Quarantine, ServiceError
 from orchestrator.config import Config
 from orchestrator.health.inside import plain
 from orchestrator.health.model import AgentSeen, Member, Outside, Registered
+from orchestrator.health.report import read_report
 from orchestrator.quarantine.console import ConsoleError, conversation
 from orchestrator.registry.tailnet import TailnetError, run
 
@@ -23,24 +27,37 @@ BODY_MOST = 300  # characters
 PING_S = 8.0
 AT_ONCE = 16
 WHO = "fleet check"
+HEALTH_TIMER = "agentfleet-health.timer"
+SYSTEMD_S = 10.0
+TIMER_STATE = ("LoadState", "ActiveState", "ActiveEnterTimestampMonotonic")
 
 
-def gather(config: Config) -> Outside:
-    """Ask everybody."""
-    return asyncio.run(_gather(config))
+def gather(config: Config, *, watched: bool = True) -> Outside:
+    """Ask everybody; `watched`: also whether the monitoring is alive."""
+    return asyncio.run(_gather(config, watched=watched))
 
 
-async def _gather(config: Config) -> Outside:
+def keep(config: Config, path: Path) -> None:
+    """Ask everybody for the monitoring, which may not ask itself, and put it where it looks."""
+    said = {"outside": asdict(gather(config, watched=False)), "at": time.time()}
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(json.dumps(said), encoding="utf-8")
+    new.chmod(0o644)  # its directory is closed to all but the two
+    new.replace(path)
+
+
+async def _gather(config: Config, *, watched: bool) -> Outside:
     limit = asyncio.Semaphore(AT_ONCE)
     names = {name: place for place, name in config.places.items() if ":" not in place}
     on = [one for one in config.agents if one.name not in config.off and one.url]
     async with httpx.AsyncClient(trust_env=False) as client:
-        agents, pings, scheduler, page, blocked = await asyncio.gather(
+        agents, pings, scheduler, page, blocked, monitoring = await asyncio.gather(
             asyncio.gather(*(_agent(client, one.url, limit) for one in on)),
             asyncio.gather(*(_ping(config, place, limit) for place in names.values())),
             _scheduler(config),
             asyncio.to_thread(_page, config.socket),
             asyncio.to_thread(_blocked, config.quarantine),
+            asyncio.to_thread(_monitoring, config, watched=watched),
         )
     members, scheduler_fault = scheduler
     registered, strangers, page_fault = page
@@ -53,7 +70,28 @@ async def _gather(config: Config) -> Outside:
         registered=registered,
         page_fault=page_fault,
         strangers=strangers,
+        monitoring=monitoring,
     )
+
+
+def _monitoring(config: Config, *, watched: bool) -> str | None:
+    """Why the monitoring is dead. What it found is not read: that is for people."""
+    if config.health is None or not watched:
+        return None
+    asked = ("systemctl", "show", f"--property={','.join(TIMER_STATE)}", HEALTH_TIMER)
+    try:
+        run = subprocess.run(asked, capture_output=True, text=True, timeout=SYSTEMD_S, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"systemd does not say how {HEALTH_TIMER} is: {type(error).__name__}"
+    timer = dict(line.split("=", 1) for line in run.stdout.splitlines() if "=" in line)
+    if timer.get("LoadState") == "masked":
+        return f"{HEALTH_TIMER} is masked: no round can start"
+    if timer.get("ActiveState") != "active":
+        return f"{HEALTH_TIMER} does not run: no round starts"
+    microseconds = timer.get(TIMER_STATE[-1], "")
+    up_s = time.monotonic() - (int(microseconds) / 1e6 if microseconds.isdecimal() else 0)
+    now = time.time()
+    return read_report(config.health, config.health_s).silence(now, since=now - up_s)
 
 
 async def _agent(client: httpx.AsyncClient, url: str, limit: asyncio.Semaphore) -> AgentSeen:

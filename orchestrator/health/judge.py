@@ -284,6 +284,11 @@ def _fleet(
         yield Item("page", "", FAILED, outside.page_fault, f"fleet logs {boss} orchestrator")
     else:
         yield Item("page", "", OK, f"shows {len(outside.registered)} agents")
+    if outside.monitoring is not None:
+        advice = f"fleet logs {boss} agentfleet-health"
+        verdict = FAILED if outside.monitoring else OK
+        words = outside.monitoring or "it looks after the fleet"
+        yield Item("monitoring", "", verdict, words, advice if outside.monitoring else "")
     if outside.strangers:
         words = f"AgentAPIs that fleet.yaml does not know: {', '.join(outside.strangers)}"
         yield Item("strangers", "", FAILED, words, "see whose they are: fleet agents")

@@ -153,6 +153,7 @@ class Outside:
     registered: Mapping[str, Registered] = field(default_factory=dict)
     page_fault: str = ""
     strangers: tuple[str, ...] = ()  # AgentAPIs that fleet.yaml does not know
+    monitoring: str | None = None  # why it is dead, empty while it is not; None: there is none
 
 
 def read_outside(said: Mapping[str, Any]) -> Outside:
@@ -172,4 +173,14 @@ def read_outside(said: Mapping[str, Any]) -> Outside:
         },
         page_fault=str(said["page_fault"]),
         strangers=tuple(str(one) for one in said["strangers"]),
+        monitoring=None if said["monitoring"] is None else str(said["monitoring"]),
     )
+
+
+def read_expected(said: Mapping[str, Any]) -> Expected:
+    """What `asdict` made of an Expected. Raises LookupError, TypeError, ValueError."""
+    hosts = tuple(
+        ExpectedHost(**{**one, "builds": {n: (at, v) for n, (at, v) in one["builds"].items()}})
+        for one in said["hosts"]
+    )
+    return Expected(**{**said, "hosts": hosts})

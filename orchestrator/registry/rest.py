@@ -12,9 +12,11 @@ from orchestrator.bus import Bus
 from orchestrator.client import Gateway, Quarantine
 from orchestrator.config import Config
 from orchestrator.desk import News, UnknownError
+from orchestrator.health.report import Report
 from orchestrator.registry.agentapi import AgentApi, Update, new_client
 from orchestrator.registry.compiling import Compiling
 from orchestrator.registry.control import Control
+from orchestrator.registry.looked import Looked
 from orchestrator.registry.model import Agent, Budgets, Cluster, Stranger
 from orchestrator.registry.money import Purses
 from orchestrator.registry.strangers import Strangers
@@ -37,6 +39,7 @@ class Registry(Control, Payments):
         self._tell = tell
         self._purses = Purses(gateway, self._money_changed)
         self._compiling = Compiling(config, quarantine, lambda: tell(News("cluster")))
+        self._looked = Looked(config, lambda: tell(News("health")))
         self._strangers = Strangers(config, client, lambda: tell(News("agents")))
         self._watchers = {
             host.name: Watcher(
@@ -57,7 +60,7 @@ class Registry(Control, Payments):
     async def run(self) -> None:
         """Watch everything until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for part in (self._purses, self._compiling, self._strangers):
+            for part in (self._purses, self._compiling, self._strangers, self._looked):
                 group.create_task(part.run())
             for watcher in self._watchers.values():
                 group.create_task(watcher.run())
@@ -119,6 +122,16 @@ class Registry(Control, Payments):
     def cluster(self) -> Cluster:
         """See Desk.cluster."""
         return self._compiling.cluster
+
+    # the monitoring
+
+    def health(self) -> Report | None:
+        """See Desk.health."""
+        return self._looked.report
+
+    def unwatched(self) -> str:
+        """See Desk.unwatched."""
+        return self._looked.silence()
 
 
 @asynccontextmanager

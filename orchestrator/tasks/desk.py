@@ -16,6 +16,7 @@ from orchestrator.bus import Bus
 from orchestrator.client import ServiceError
 from orchestrator.config import Config
 from orchestrator.desk import News, RefusedError, UnknownError
+from orchestrator.health.report import Report
 from orchestrator.registry.agentapi import AgentApiError
 from orchestrator.registry.model import Agent, Budgets, Cluster, Stranger
 from orchestrator.sessions import AgentError
@@ -206,6 +207,14 @@ class WorkDesk:
     def cluster(self) -> Cluster:
         """See Desk."""
         return self._rest.cluster()
+
+    def health(self) -> Report | None:
+        """See Desk."""
+        return self._rest.health()
+
+    def unwatched(self) -> str:
+        """See Desk."""
+        return self._rest.unwatched()
 
     def _known(self, host: str) -> None:
         if self._work.agent(host) is None:

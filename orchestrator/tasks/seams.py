@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from orchestrator.health.report import Report
 from orchestrator.registry.agentapi import Update
 from orchestrator.registry.model import Agent, Budgets, Cluster, Stranger
 from orchestrator.tasks.model import Message
@@ -96,6 +97,12 @@ class Rest(Fleet, Control, Money, Protocol):
 
     def cluster(self) -> Cluster:
         """See Desk.cluster."""
+
+    def health(self) -> Report | None:
+        """See Desk.health."""
+
+    def unwatched(self) -> str:
+        """See Desk.unwatched."""
 
     async def conversation(self, host: str) -> tuple[Message, ...]:
         """See Desk.conversation. Raises AgentApiError."""

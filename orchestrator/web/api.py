@@ -74,6 +74,7 @@ OPERATIONS = (
     Operation("POST", "/kill", do.kill, shape.HOSTS),
     Operation("GET", "/budgets", do.budgets),
     Operation("GET", "/cluster", do.cluster),
+    Operation("GET", "/health", do.health, answers=shape.HEALTH),
     Operation("GET", "/tasks", do.tasks, query={"state": _STATES, "plan": _number(0)} | _PAGE),
     Operation("POST", "/tasks", do.send, shape.DRAFT, answers=shape.TASK),
     Operation("GET", TASK, do.task, answers=shape.TASK),

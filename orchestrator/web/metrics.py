@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -12,8 +14,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orchestrator.desk import Desk
+from orchestrator.health.model import Verdict
+from orchestrator.health.report import Report
 from orchestrator.registry.model import Condition
 from orchestrator.tasks.model import Counts, State
+from orchestrator.web.values import clean
 
 _MICROS = 1_000_000
 
@@ -30,6 +35,8 @@ class Snapshot(Collector):
         yield self._tasks()
         yield self._spent()
         yield from self._cluster()
+        if report := self._desk.health():
+            yield from _health(report)
 
     def _agents(self) -> Metric:
         found = GaugeMetricFamily(
@@ -66,6 +73,17 @@ class Snapshot(Collector):
             yield GaugeMetricFamily(f"agentfleet_cluster_{name}", words, value=value)
 
 
+def _health(report: Report) -> Iterator[Metric]:
+    age = report.age_s(time.time()) if report.ended else math.inf
+    words = "since the monitoring's latest round; without end: there was none"
+    yield GaugeMetricFamily("agentfleet_health_age_seconds", words, value=age)
+    words = ", ".join(f"{number} {verdict.value}" for number, verdict in enumerate(Verdict))
+    found = GaugeMetricFamily("agentfleet_health_item", words, labels=["kind", "host"])
+    for item in report.items:
+        found.add_metric([clean(item.kind), clean(item.host)], [*Verdict].index(item.verdict))
+    yield found
+
+
 def routes(desk: Desk) -> list[Route]:
     """`/metrics`, and `/healthz`."""
 
@@ -76,7 +94,8 @@ def routes(desk: Desk) -> list[Route]:
 
     async def healthz(request: Request) -> JSONResponse:
         counts = await desk.counts()  # the database answers
-        return JSONResponse({"ok": True, "tasks": sum(counts.by_state.values())})
+        tasks = sum(counts.by_state.values())
+        return JSONResponse({"ok": True, "tasks": tasks, "watched": not desk.unwatched()})
 
     return [
         Route("/metrics", metrics, methods=["GET"]),

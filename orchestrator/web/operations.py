@@ -104,6 +104,20 @@ async def cluster(call: Call) -> object:
     return call.desk.cluster()
 
 
+async def health(call: Call) -> object:
+    """What the monitoring found last; `silent` says why it finds nothing any more."""
+    report = call.desk.health()
+    return {
+        "monitored": report is not None,
+        "ended": report.ended if report else 0,
+        "silent": call.desk.unwatched(),
+        "items": [{"name": one.name, **values.plain(one)} for one in report.items]
+        if report
+        else [],
+        "undelivered": report.undelivered if report else {},
+    }
+
+
 # tasks
 
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.gateway.money import shown
+from orchestrator.health.model import Verdict
 from orchestrator.registry.model import Condition, Purse
 from orchestrator.tasks.model import Patch, PlanState, State
 from orchestrator.web.static_files import address
@@ -43,6 +44,11 @@ _TONES = {
     PlanState.APPROVED: "good",
     PlanState.FAILED: "bad",
     PlanState.DISCARDED: "quiet",
+    Verdict.OK: "good",
+    Verdict.WARNING: "warn",
+    Verdict.FAILED: "bad",
+    Verdict.PENDING: "quiet",
+    Verdict.UNKNOWN: "quiet",
 }
 
 
@@ -94,12 +100,12 @@ def size(number: int) -> str:
     return f"{number} bytes"
 
 
-def tone(of: Condition | State | PlanState) -> str:
+def tone(of: Condition | State | PlanState | Verdict) -> str:
     """How much attention it asks for: good, busy, warn, bad or quiet."""
     return _TONES[of]
 
 
-def words(of: Condition | State | PlanState) -> str:
+def words(of: Condition | State | PlanState | Verdict) -> str:
     """What it is called on a page."""
     return of.value.replace("-", " ")
 

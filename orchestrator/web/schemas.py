@@ -7,6 +7,7 @@ from typing import Any
 
 import fastjsonschema
 
+from orchestrator.health.model import Verdict
 from orchestrator.tasks.model import PlanState, State
 
 Schema = dict[str, Any]
@@ -135,6 +136,21 @@ AGENT = _object(
     task=_NUMBER,
 )
 STRANGER = _given(address=_TEXT, name=_TEXT, seen=_MOMENT)
+ITEM = _given(
+    name=_TEXT,
+    kind=_TEXT,
+    host=_TEXT,
+    verdict={"enum": [one.value for one in Verdict]},
+    evidence=_TEXT,
+    advice=_TEXT,
+)
+HEALTH = _given(
+    monitored={"type": "boolean"},
+    ended=_MOMENT,
+    silent=_TEXT,
+    items=_list(ITEM),
+    undelivered={"type": "object", "additionalProperties": _TEXT},
+)
 AUDIT = _given(at=_MOMENT, who=_TEXT, where=_TEXT, action=_TEXT, what=_TEXT, number=_NUMBER)
 PROBLEM = _given(title=_TEXT, status=_NUMBER, detail=_TEXT)
 
@@ -156,6 +172,8 @@ NAMED: Mapping[str, Schema] = {
     "Plan": PLAN,
     "Agent": AGENT,
     "Stranger": STRANGER,
+    "Item": ITEM,
+    "Health": HEALTH,
     "Audit": AUDIT,
     "Problem": PROBLEM,
 }

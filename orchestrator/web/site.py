@@ -31,6 +31,7 @@ _NAV = (
     ("Plans", "/plans"),
     ("Cluster", "/cluster"),
     ("Costs", "/costs"),
+    ("Health", "/health"),
     ("Activity", "/activity"),
 )
 Handler = Callable[[Request], Awaitable[Response]]
@@ -66,6 +67,7 @@ class Site:
             here=request.url.path,
             person=person(request).name,
             csrf=csrf_token(self._secret, person(request)),
+            alarm=self.desk.unwatched(),
             live=f"/live?{urlencode(there)}" if there else "",
             part=lambda name, kind="": _holder(name, kind, shown[name]),
             **more,

@@ -23,6 +23,7 @@ PAGES = {
     "plan": "/plans/6",
     "plans": "/plans",
     "cluster": "/cluster",
+    "health": "/health",
     "costs": "/costs",
     "activity": "/activity",
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from orchestrator.health.model import Item, Verdict
+from orchestrator.health.report import Report
 from orchestrator.registry.model import (
     Agent,
     AgentHost,
@@ -100,6 +102,7 @@ class Showcase(MemoryDesk):
         self._strangers = (Stranger("100.101.7.23", "old-thinkpad", self.now - 20 * MIN),)
         self._budgets = Budgets(money, Purse(1874 * USD // 100, 60 * USD), self._days())
         self._cluster = self._workers()
+        self._report = self._round()
         self._tasks = {one.id: one for one in self._work()}
         self._plans = {one.id: one for one in self._some_goals()}
         self._messages = {
@@ -133,6 +136,36 @@ class Showcase(MemoryDesk):
             )
             for number, cents in enumerate(spent)
         )
+
+    def _round(self) -> Report:
+        kinds = ("reached", "disk", "clock", "tailnet", "agent", "node")
+        well = [Item(kind, host.name, Verdict.OK, "") for host in HOSTS for kind in kinds]
+        unwell = [
+            Item(
+                "disk",
+                "rpi2",
+                Verdict.WARNING,
+                "91 % of / is used",
+                "make room: fleet ssh rpi2 -- df -h",
+            ),
+            Item(
+                "service iceccd",
+                "rpi3",
+                Verdict.FAILED,
+                "it does not run",
+                "fleet logs rpi3 iceccd",
+            ),
+            Item("node", "rpi3", Verdict.UNKNOWN, "see service iceccd"),
+            Item(
+                "reached",
+                "windows-laptop",
+                Verdict.PENDING,
+                "it is off, which it may be: Connection timed out",
+            ),
+        ]
+        said = {one.name for one in unwell}
+        items = (*unwell, *(one for one in well if one.name not in said))
+        return Report(300, self.now - 2 * MIN, items)
 
     def _workers(self) -> Cluster:
         nodes = (

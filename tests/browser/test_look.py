@@ -25,9 +25,19 @@ PAGES = [
         "/tasks?state=lost",
     ),
     *("/tasks/new", "/tasks/3", "/tasks/4", "/tasks/5?attempt=1", "/tasks/7", "/plans", "/plans/1"),
-    *("/plans/2", "/plans/5", "/cluster", "/costs", "/activity", "/tasks/99"),
+    *("/plans/2", "/plans/5", "/cluster", "/costs", "/health", "/activity", "/tasks/99"),
 ]
-EMPTY = ["/", "/kill", "/tasks", "/tasks/new", "/plans", "/cluster", "/costs", "/activity"]
+EMPTY = [
+    "/",
+    "/kill",
+    "/tasks",
+    "/tasks/new",
+    "/plans",
+    "/cluster",
+    "/costs",
+    "/health",
+    "/activity",
+]
 NARROW = {"width": 320, "height": 640}  # also what is left of a wide window at 400 %
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from orchestrator.desk import Desk
-from orchestrator.web.pages import figures, fleet, new_task, plans, tasks
+from orchestrator.web.pages import figures, fleet, health, new_task, plans, tasks
 from orchestrator.web.site import Site
 
-_SUBJECTS = (fleet, tasks, new_task, plans, figures)
+_SUBJECTS = (fleet, tasks, new_task, plans, figures, health)
 
 
 def site(desk: Desk, secret: bytes) -> Site:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from orchestrator.desk import Desk, RefusedError, UnknownError
+from orchestrator.health.model import Verdict
 from orchestrator.registry.model import Agent, Condition
 from orchestrator.tasks.model import OPEN, PlanState, State, Task, Wish
 from orchestrator.web import operations as do
@@ -37,6 +38,7 @@ _ASKING = frozenset(
     {Condition.STUCK, Condition.LOGGED_OUT, Condition.UNREACHABLE, Condition.OVER_BUDGET}
 )
 _MOST = 20  # things that need somebody
+_NAMED = 5  # faults, of those that the monitoring found
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,20 @@ async def _needs(desk: Desk) -> list[Need]:
     return [
         *(Need(f"Task {one.id} is lost", one.reason, f"/tasks/{one.id}") for one in lost),
         *(Need(f"Plan {one.id} waits for approval", one.goal, f"/plans/{one.id}") for one in plans),
+        *_health_needs(desk),
         *(_agents_need(desk)),
     ]
+
+
+def _health_needs(desk: Desk) -> Iterator[Need]:
+    """What agents do not say of themselves; one line, since the page of it has them all."""
+    report = desk.health()
+    failed = report.of(Verdict.FAILED) if report else ()
+    if failed:
+        names = ", ".join(one.name for one in failed[:_NAMED])
+        more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+        what = "1 fault" if len(failed) == 1 else f"{len(failed)} faults"
+        yield Need(f"The monitoring found {what}", f"{names}{more}", "/health")
 
 
 def _agents_need(desk: Desk) -> Iterator[Need]:
@@ -141,10 +155,10 @@ async def _talk(desk: Desk, which: str) -> Shown:
 
 
 KINDS = (
-    Part("summary", ("agents", "tasks", "plans", "costs"), _summary),
+    Part("summary", ("agents", "tasks", "plans", "costs", "health"), _summary),
     Part("agent", ("agents:", "costs"), _agent),
     Part("agent-state", ("agents:", "costs"), _agent_state),
-    Part("attention", ("agents", "tasks", "plans"), _attention),
+    Part("attention", ("agents", "tasks", "plans", "health"), _attention),
     Part("strangers", ("agents",), _strangers),
     Part("talk", ("said:", "agents:"), _talk),
 )

@@ -83,8 +83,10 @@ busy
 hostname\tlocalhost
 ssh passwords\trefused
 key for the agents\tmade
+key for the looks\tmade
 memory limits\ton
 ssh for agentfleet-ctl\tallowed
+ssh for agentfleet-health\tallowed
 @@agentfleet-probe tailnet
 {chr(10).join(joined)}
 @@agentfleet-probe end"""

@@ -116,10 +116,14 @@ def test_each_capability_comes_whole_and_in_its_order() -> None:
         "orchestrator: users",
         "orchestrator: files",
         "orchestrator: services",
+        "monitoring: packages",
+        "monitoring: users",
+        "monitoring: files",
+        "monitoring: services",
     ]
     orchestrators = (
         *("keys: ", "secrets: ", "artifacts: ", "gateway: ", "quarantine: "),
-        "orchestrator: ",
+        *("orchestrator: ", "monitoring: packages", "monitoring: services"),
     )
     built = ("icecream: builds", "icecream: users")
     mine = steps("arch-orchestrator")

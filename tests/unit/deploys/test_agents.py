@@ -167,8 +167,9 @@ def test_until_the_key_is_learned_nobody_is_let_in() -> None:
     assert "is not known yet" in dispatch.unavailable(unknown, Look())
 
 
-def test_the_key_is_made_on_the_orchestrator_and_learned() -> None:
+def test_the_keys_are_made_on_the_orchestrator_and_learned() -> None:
     want = keys.resources(views()[BOSS])
-    assert [reading.name for reading in want.readings] == ["dispatch key"]
-    assert "ssh-keygen" in want.settings[0].write
+    assert [reading.name for reading in want.readings] == ["dispatch key", "health key"]
+    assert all("ssh-keygen" in setting.write for setting in want.settings)
+    assert len({setting.name for setting in want.settings}) == 2
     assert keys.resources(views()[PI]).settings == ()

@@ -12,7 +12,16 @@ from facts.look import Look
 from facts.tailnet import Tailnet
 from fleet.environments import Environment
 from fleet.kinds import Arch
-from fleet.learned import COMPILER, DISPATCH_KEY, ENVIRONMENTS, HOST_KEY, Learned, hear, learn
+from fleet.learned import (
+    COMPILER,
+    DISPATCH_KEY,
+    ENVIRONMENTS,
+    HEALTH_KEY,
+    HOST_KEY,
+    Learned,
+    hear,
+    learn,
+)
 from fleet.lock import read_fleet_lock
 from fleet.problems import FleetError
 from fleet.target import Target, load_target
@@ -67,11 +76,12 @@ def test_what_a_host_tells(lock: Path) -> None:
     assert again.host_keys == (OTHER,), "in a lab, where a host that is made anew has another one"
     assert hear(win, seen(4, up=False, host_key=OTHER))[1] == Learned(host_keys=(OTHER,))
     assert hear(win, seen(4, up=False, dispatch_key=OTHER))[1].dispatch_key == OTHER
+    assert hear(win, seen(4, up=False, health_key=OTHER))[1].health_key == OTHER
 
 
 def test_the_readings_have_these_names() -> None:
-    names = (HOST_KEY, DISPATCH_KEY, COMPILER, ENVIRONMENTS)
-    assert names == ("host key", "dispatch key", "compiler", "environments")
+    names = (HOST_KEY, DISPATCH_KEY, HEALTH_KEY, COMPILER, ENVIRONMENTS)
+    assert names == ("host key", "dispatch key", "health key", "compiler", "environments")
 
 
 def test_what_a_host_told_is_known_afterwards(lock: Path) -> None:

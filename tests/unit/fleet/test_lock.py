@@ -127,7 +127,8 @@ hosts:
 """,
     )
     assert found[0] == '3 hosts.a.host_key: unknown key; did you mean "host_keys"? known: ' + (
-        "tailnet, host_keys, dispatch_key, compiler, environments, mac_address, networking"
+        "tailnet, host_keys, dispatch_key, health_key, compiler, environments, mac_address, "
+        "networking"
     )
     assert found[1].startswith('3 hosts.a.tailnet.ipv4: "10.0.0.1" is not a tailnet address')
     assert found[2].startswith('4 hosts.b.tailnet.ipv6: "fe80::1" is not a tailnet address')

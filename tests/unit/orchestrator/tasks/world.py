@@ -314,6 +314,12 @@ class World:
     def strangers(self) -> tuple[Stranger, ...]:
         return ()
 
+    def health(self) -> None:
+        return None
+
+    def unwatched(self) -> str:
+        return ""
+
     def cluster(self) -> Cluster:
         return Cluster(fault="not asked")
 

@@ -16,6 +16,8 @@ from typing import Any
 from orchestrator.bus import Bus
 from orchestrator.config import Config
 from orchestrator.desk import News, RefusedError, UnknownError
+from orchestrator.health.model import Item, Verdict
+from orchestrator.health.report import Report
 from orchestrator.registry.model import (
     Agent,
     AgentHost,
@@ -127,6 +129,7 @@ class MemoryDesk:
             Stranger("100.64.0.77", self._text("kitchen-pc"), self.now - 5 * HOUR),
             Stranger("fd7a:115c:a1e0::77", self._text("?"), self.now - 60),
         )
+        self._report: Report | None = self._some_health()
         self._tasks = {one.id: one for one in self._some_tasks()}
         self._plans = {one.id: one for one in self._some_plans()}
         self._messages = {3: self._some_messages(), 4: self._some_messages()}
@@ -141,6 +144,7 @@ class MemoryDesk:
         self._note("agent.kill", self._text("imac"))
         if empty:
             self._agents, self._strangers, self._cluster = {}, (), Cluster()
+            self._report = None
             self._budgets = Budgets({})
             self._tasks, self._plans, self._audits = {}, {}, []
 
@@ -198,6 +202,21 @@ class MemoryDesk:
         jobs = (self._text("job 17 COMP sub:boss on:rpi1 main.cpp"),)
         blocked = {"rpi3": self._text("boss reported a wrong object")}
         return Cluster(nodes, jobs, ("rpi2", "rpi3"), blocked, self._attack)
+
+    def _some_health(self) -> Report:
+        """The latest round is long ago."""
+        items = (
+            Item("reached", "boss", Verdict.OK, self._text("it answers")),
+            Item(
+                self._text("service iceccd"), "rpi1", Verdict.FAILED, self._text("it does not run")
+            ),
+            Item("disk", "rpi2", Verdict.WARNING, "91 % of / is used", self._text("make room")),
+            Item("reached", "tower", Verdict.PENDING, self._text("it is off, which it may be")),
+            Item("node", "rpi3", Verdict.UNKNOWN, "see service iceccd"),
+            Item("scheduler", "", Verdict.OK, "9 nodes"),
+        )
+        undelivered = {"alert_ntfy": self._text("it answers 403")}
+        return Report(300, self.now - 5 * HOUR, items, undelivered, self._attack)
 
     def _some_tasks(self) -> list[Task]:
         code = Code("c" * 64, "0123456789abcdef" * 2 + "01234567", "main", "clock")
@@ -300,6 +319,12 @@ class MemoryDesk:
 
     def cluster(self) -> Cluster:
         return self._cluster
+
+    def health(self) -> Report | None:
+        return self._report
+
+    def unwatched(self) -> str:
+        return self._report.silence(self.now) if self._report else ""
 
     def _agent(self, host: str) -> Agent:
         try:

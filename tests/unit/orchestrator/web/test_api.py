@@ -100,7 +100,7 @@ def test_what_may_be_asked_may_be_read(alice: Client) -> None:
     for one in desk_tasks:
         for part in ("", "/events", "/messages", "/patch"):
             alice.get(f"/api/v1/tasks/{one['id']}{part}")
-    for path in ("agents", "strangers", "budgets", "cluster", "plans", "audit"):
+    for path in ("agents", "strangers", "budgets", "cluster", "health", "plans", "audit"):
         alice.get(f"/api/v1/{path}")
     for plan in alice.get("/api/v1/plans")["plans"]:
         assert alice.get(f"/api/v1/plans/{plan['id']}")["plan"] == plan

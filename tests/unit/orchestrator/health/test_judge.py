@@ -414,3 +414,17 @@ def test_anything_can_be_read(text: str) -> None:
     found = read_inside(text, 0.0, 1.0)
     assert isinstance(found, Inside)
     assert found.fault.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [("", Verdict.OK), ("agentfleet-health.timer is masked", Verdict.FAILED)],
+)
+def test_the_monitoring_is_an_item_where_there_is_one(said: str, verdict: Verdict) -> None:
+    assert "monitoring" not in {one.name for one in items({})}
+    found = {one.name: one for one in items({}, replace(FINE, monitoring=said))}
+    assert found["monitoring"].verdict is verdict
+    assert found["monitoring"].evidence
+    assert ("fleet logs boss agentfleet-health" in found["monitoring"].advice) is bool(said)
+    again = read_outside(json.loads(json.dumps(asdict(replace(FINE, monitoring=said)))))
+    assert again.monitoring == said
