@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from lab.api import Lab
+from tests.lab.agents import until
 from tests.lab.runs import fleet
 
 BOSS, PI, LAPTOP = "arch-orchestrator", "rpi1", "windows-laptop"
 STATE = "/var/lib/agentfleet-monitor/state.json"
 SINK = "/run/alerts"
+SETTLED_S = 180.0  # for hosts that have just started, agents last
 # Keeps each request's path and body as a line of JSON.
 SERVER = f"""
 import http.server, json
@@ -78,6 +80,7 @@ def test_it_looks_by_itself_and_all_is_well(lab: Lab) -> None:
         "systemctl is-active agentfleet-health.timer; systemctl is-enabled agentfleet-health.timer",
     )
     assert timer.stdout.split() == ["active", "enabled"]
+    until(lambda: red(look(lab)) == {}, SETTLED_S)
     found = look(lab)
     assert red(found) == {}
     assert {f"reached@{host.name}" for host in lab.fleet.hosts} <= set(found)
