@@ -59,14 +59,15 @@ def test_a_scheduler_for_a_day_moves_what_follows_and_nothing_else(name: str) ->
         by_host.setdefault(at, set()).add(path)
     worker = "/etc/systemd/system/agentfleet-iceccd.service"
     daemon = "/Library/LaunchDaemons/org.agentfleet.iceccd.plist"
-    config = "/etc/agentfleet"
+    config, asked = "/etc/agentfleet", "/usr/local/libexec/agentfleet/inside"
     for host in here.fleet.hosts:
         expected = {daemon if host.is_mac else worker}
         if host == boss:
-            expected |= {UNIT, f"{config}/wall.nft"}
-            expected |= {f"{config}/quarantine.json", f"{config}/orchestrator.json"}
+            expected |= {UNIT, f"{config}/wall.nft", asked}
+            told = ("quarantine", "orchestrator", "monitor")
+            expected |= {f"{config}/{name}.json" for name in told}
         elif host == new:
-            expected |= {UNIT, f"{config}/wall.nft"}
+            expected |= {UNIT, f"{config}/wall.nft", asked}
         assert by_host.pop(host.name) == expected, host.name
     assert by_host == {}
     assert (boss.name, UNIT) not in after
