@@ -232,15 +232,18 @@ def test_a_log_goes_on_after_it_was_rotated(
     helper = script(tmp_path, HOSTS["mac"], "with-log", SHELLS["bash"])
     (tmp_path / "go").unlink(missing_ok=True)
     os.mkfifo(tmp_path / "go")
+    # Open all the time: else a reader may meet the end of the line before, and leave us waiting.
+    go = os.fdopen(os.open(tmp_path / "go", os.O_RDWR), "wb", buffering=0)
     monkeypatch.chdir(tmp_path)
     process = helper.start(str(log), "sh", "-c", body)
     _await(lambda: log.exists() and "first" in log.read_text())
     assert log.read_text().split() == [str(process.pid), "first"]
     log.rename(tmp_path / "d.log.0")
-    (tmp_path / "go").write_text("\n")
+    go.write(b"\n")
     _await(lambda: log.exists() and "second" in log.read_text())
-    (tmp_path / "go").write_text("\n")
+    go.write(b"\n")
     assert process.wait(10) == 0
+    go.close()
     _await(lambda: "third" in log.read_text())
     assert log.read_text() == "second\nthird\n"
     assert list((tmp_path / "run").iterdir()) == [], "the pipe has no name any more"
