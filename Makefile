@@ -3,13 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
-OWN := tests/lab/own
 # What tests run, and the Debian packages that have it; the last is for the browser's driver.
 PROGRAMS := chromium age curl zstd ssh xz jq ip ccache nft gcc
 PACKAGES := chromium age curl zstd openssh-client xz-utils jq iproute2 ccache nftables gcc \
     binutils libatomic1
 
-.PHONY: help demo test venv lint unit browser lab lab-own system golden screenshots bench bench-gateway \
+.PHONY: help demo test venv lint unit browser lab lab-all system golden screenshots bench bench-gateway \
     bench-distribution bench-orchestrator bench-plan lock clean
 
 help: ## show this list
@@ -18,7 +17,7 @@ help: ## show this list
 demo: $(VENV)/ready ## start the lab's nine hosts, converge them, check them, show them
 	@$(BIN)/python -m lab.demo
 
-test: lint system unit browser lab ## lint, types, and all tests but those of the lab itself (make lab-own)
+test: lint system unit browser lab ## lint, types, and all tests but the long ones in the lab (make lab-all)
 
 venv: $(VENV)/ready ## install the Python packages into .venv
 
@@ -38,11 +37,11 @@ system: ## install what tests need of the system, a browser above all; on Debian
 	    ls /usr/lib/*/libatomic.so.1) >/dev/null 2>&1 || sh ./bootstrap $(PACKAGES) || \
 	    echo "without them some tests are skipped, and others say what they miss" >&2
 
-lab: $(VENV)/ready ## the tests of the fleet that need the lab (root on Linux)
-	$(PYTEST) --durations=60 --ignore=$(OWN) tests/lab
+lab: $(VENV)/ready ## the tests that need the lab (root on Linux), without those that take minutes each
+	$(PYTEST) --durations=60 -m "not long" --ignore=tests/lab/own tests/lab
 
-lab-own: $(VENV)/ready ## the tests of the lab itself: its hosts, its commands, its stand-ins
-	$(PYTEST) --durations=20 $(OWN)
+lab-all: $(VENV)/ready ## all tests in the lab, those of the lab itself too: an hour and a half on two processors
+	$(PYTEST) --durations=60 tests/lab
 
 golden: $(VENV)/ready ## write the golden files and the docs' pictures of the fleet anew; read the difference
 	$(BIN)/python -m tests.golden.update

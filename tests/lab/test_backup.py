@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from fleet import orchestrator
 from fleet.target import Target
 from lab.api import Lab
@@ -42,6 +44,7 @@ def kept(lab: Lab) -> str:
     return name
 
 
+@pytest.mark.long
 def test_a_lost_disk_loses_no_task(lab: Lab, target: Target, tmp_path: Path) -> None:
     desk.all_idle(target)
     timer = lab.run(ORCHESTRATOR, "systemctl is-active agentfleet-backup.timer")

@@ -64,6 +64,7 @@ def expected_pairs(model: Fleet) -> set[tuple[str, str, str]]:
     return found | {(c.name, w.name, "gcc") for c, w in alike if c.is_linux}
 
 
+@pytest.mark.long
 def test_every_client_may_use_every_worker(lab: Lab) -> None:
     """The plan's whole matrix, green: proved by objects and logs on the hosts themselves."""
     done = fleet("compile-check", "--json")
@@ -77,6 +78,7 @@ def test_every_client_may_use_every_worker(lab: Lab) -> None:
     assert proved == {(*p, language) for p in expected_pairs(lab.fleet) for language in LANGUAGES}
 
 
+@pytest.mark.long
 def test_a_client_that_cannot_use_a_worker_is_a_hole(lab: Lab, target: Target) -> None:
     """Whatever else is as it was when it was green is not tried again."""
     lab.run(FAR_PI, "systemctl stop agentfleet-iceccd")
@@ -122,6 +124,7 @@ echo "here $(grep -c '{AT_HOME}' "$work/icecc.log" || true)"
     return said, int(counted["elsewhere"]), int(counted["here"])
 
 
+@pytest.mark.long
 def test_a_real_project_is_built_by_the_cluster(lab: Lab) -> None:
     """libsodium, with its own tests: at least half of its jobs run on other hosts."""
     said, elsewhere, here = build(
@@ -136,6 +139,7 @@ def test_a_real_project_is_built_by_the_cluster(lab: Lab) -> None:
     assert elsewhere >= here, said
 
 
+@pytest.mark.long
 def test_a_raspberry_pi_builds_one_too(lab: Lab) -> None:
     """zlib, with its own test."""
     said, elsewhere, here = build(
@@ -188,6 +192,7 @@ grep -o 'Have to use host [0-9.]*' log | sort | uniq -c
 """
 
 
+@pytest.mark.long
 def test_a_build_outlives_a_worker_that_dies(lab: Lab, target: Target) -> None:
     """Its plug is pulled while it compiles; whoever waited for it compiles at home."""
     built: list[str] = []
@@ -293,6 +298,7 @@ def test_neighbours_fetch_from_their_relay(lab: Lab, target: Target, tmp_path: P
     assert run.kinds[WSL].get("put", 0) == 0, "this machine delivered it"
 
 
+@pytest.mark.long
 def test_another_major_comes_in_one_run(
     lab: Lab, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,7 @@ def test_a_mac_is_as_it_was(lab: Lab, file: Path, now: Target) -> None:
     assert converge("--limit", MAC, fleet_file=file, deploy=wipe, dry=True).changes == {}
 
 
+@pytest.mark.long
 def test_a_scheduler_for_a_day_and_back(lab: Lab, file: Path, now: Target) -> None:
     """All nodes move, a job goes through it, a second run changes nothing; and all of it back."""
     text = file.read_text()

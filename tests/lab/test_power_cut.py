@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from fleet import orchestrator
 from fleet.target import Target
 from lab.api import Lab
@@ -58,6 +60,7 @@ def _sent(target: Target, number: int) -> int:
     return sum(one["kind"] == "sent" for one in events)
 
 
+@pytest.mark.long
 def test_twenty_tasks_outlive_a_power_cut(lab: Lab, target: Target) -> None:
     desk.all_idle(target)
     made = _twenty(lab, target)

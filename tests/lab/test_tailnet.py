@@ -59,6 +59,7 @@ def test_what_was_stopped_or_renamed_is_mended_without_a_key(lab: Lab) -> None:
         lab.tailnet.new_key()
 
 
+@pytest.mark.long
 def test_a_host_that_was_wiped_is_healed_by_one_run(lab: Lab) -> None:
     """It gets a new address: its own services and everybody's wall follow, in the same run."""
     before = lab.fleet.host(WIPED).addresses.tailnet
@@ -90,6 +91,7 @@ def test_a_host_that_was_wiped_is_healed_by_one_run(lab: Lab) -> None:
     assert holding(lab, key) == set()
 
 
+@pytest.mark.long
 def test_a_name_that_another_machine_has_is_said_and_then_taken(lab: Lab) -> None:
     lab.reset([TWICE])
     run = converge("--limit", TWICE)
