@@ -40,7 +40,7 @@ system: ## install what tests need of the system, a browser above all; on Debian
 lab: $(VENV)/ready ## the tests that need the lab (root on Linux), without those that take minutes each
 	$(PYTEST) --durations=60 -m "not long" --ignore=tests/lab/own tests/lab
 
-lab-all: $(VENV)/ready ## all tests in the lab, those of the lab itself too: an hour and a half on two processors
+lab-all: $(VENV)/ready ## all tests in the lab, those of the lab itself too: more than an hour on two processors
 	$(PYTEST) --durations=60 tests/lab
 
 golden: $(VENV)/ready ## write the golden files and the docs' pictures of the fleet anew; read the difference

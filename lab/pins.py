@@ -2,7 +2,7 @@
 
 AgentAPI is in no registry, and programs for macOS do not run on a lab's Mac, which is Linux. Their
 stand-ins are pinned, delivered and installed as the real ones are. A Pi's Claude Code is the build
-for x86_64, which runs natively there: emulated, each start takes 26 s of a processor, natively 2.
+for x86_64, which runs natively there: emulated, each start takes 26 s of a processor, natively 3.
 """
 
 from __future__ import annotations
