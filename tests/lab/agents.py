@@ -9,16 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 from lab.api import Lab
+from orchestrator.registry.agentapi import NOT_READY
 from tests.lab.runs import fleet
 
 ORCHESTRATOR = "arch-orchestrator"
 SERVICE = "agentfleet-orchestrator"
-LONGEST_S = 180.0  # a Pi's Claude Code is emulated
+LONGEST_S = 180.0
 
 
 def curl(lab: Lab, *words: str, host: str = ORCHESTRATOR, user: str = SERVICE) -> Any:
-    """`curl -f` on a host, as an account there."""
-    command = shlex.join(["curl", "-sS", "-f", "-m", "40", *words])
+    """`curl` on a host, as an account there; it fails with the body when the answer is an error."""
+    command = shlex.join(["curl", "-sS", "--fail-with-body", "-m", "40", *words])
     become = f"setpriv --reuid={user} --clear-groups {command}"
     if lab.fleet.host(host).is_mac:
         become = command
@@ -48,13 +49,20 @@ def idle(lab: Lab, name: str) -> None:
 
 
 def say(lab: Lab, name: str, text: str) -> None:
-    """Say something to an idle agent, as the README does."""
-    idle(lab, name)
+    """Say something to an agent, once it waits for input (one just begun looks so early)."""
     body = json.dumps({"content": text, "type": "user"})
-    header = "Content-Type: application/json"
-    done = curl(lab, "-X", "POST", url(lab, name, "/message"), "-H", header, "-d", body)
-    assert done.returncode == 0, done.stderr + done.stdout
-    assert json.loads(done.stdout)["ok"] is True
+    words = ("-X", "POST", url(lab, name, "/message"), "-H", "Content-Type: application/json")
+
+    def heard() -> bool:
+        idle(lab, name)
+        done = curl(lab, *words, "-d", body)
+        if done.returncode and NOT_READY in done.stdout:
+            return False  # it was not sent
+        assert done.returncode == 0, done.stderr + done.stdout
+        assert json.loads(done.stdout)["ok"] is True
+        return True
+
+    until(heard)
 
 
 def answer(lab: Lab, name: str) -> str:

@@ -103,7 +103,7 @@ def test_the_key_is_on_the_orchestrator_alone(lab: Lab) -> None:
 
 @pytest.mark.parametrize(("name", "cap", "usage"), [(ORCHESTRATOR, 20, 4), (PI, 5, 1)])
 def test_a_loop_ends_within_one_call_of_its_cap(lab: Lab, name: str, cap: int, usage: int) -> None:
-    """Real Claude Code, natively and emulated: stopped by its gate, refused with the reason."""
+    """Real Claude Code, on three kinds of host: stopped by its gate, refused with the reason."""
     begin(name)
     lab.anthropic.forget()
     at = "localhost" if name == ORCHESTRATOR else name
