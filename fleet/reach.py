@@ -18,11 +18,10 @@ HEAD_START_S = 0.3  # of each address before the next one is tried too
 
 
 def candidates(host: Host, target: Target) -> tuple[str, ...]:
-    """Where the host may answer, the best first; never empty. In a lab only its own network."""
-    if target.name == LAB:
-        return (host.addresses.lan or host.name,)
-    stated = (host.addresses.lan, host.addresses.tailnet, host.name)
-    return tuple(dict.fromkeys(one for one in stated if one))
+    """Where the host may answer, the best first; never empty. A lab's has no name out here."""
+    name = None if target.name == LAB else host.name
+    stated = (host.addresses.lan, host.addresses.tailnet, name)
+    return tuple(dict.fromkeys(one for one in stated if one)) or (host.name,)
 
 
 def reach(target: Target) -> None:

@@ -1,5 +1,7 @@
 """Two networks per lab: the LAN, which this machine is on too, and the tailnet, which it is not.
 
+Addresses there are unreachable from here, rather than somebody else's in a network beyond.
+
 Both bridges live in a namespace of their own, and each host has one; so removing the namespaces
 removes all of it but this machine's own end.
 """
@@ -34,6 +36,7 @@ def ensure_switch(place: Place) -> None:
     # This machine may have IPv6 switched off; the hosts have it all the same.
     run(["ip", "addr", "add", f"{place.gateway6}/64", "dev", place.uplink, "nodad"], check=False)
     run(["ip", "link", "set", place.uplink, "up"])
+    run(["ip", "route", "replace", *_unreachable(place)])
 
 
 def switch_is_complete(place: Place) -> bool:
@@ -53,6 +56,7 @@ def remove_switch(place: Place) -> None:
     """Remove the bridges and this machine's end."""
     if Path(f"/sys/class/net/{place.uplink}").exists():
         run(["ip", "link", "del", place.uplink], check=False)
+    run(["ip", "route", "del", *_unreachable(place)], check=False)
     _remove_namespace(place.switch)
 
 
@@ -111,6 +115,11 @@ def _remove_namespace(name: str) -> None:
         run(["ip", "netns", "del", name], check=False)
         # A namespace whose making was cut off is a plain file.
         (NETNS / name).unlink(missing_ok=True)
+
+
+def _unreachable(place: Place) -> list[str]:
+    """The lab's tailnet as a route that leads nowhere, and gives way to any other."""
+    return ["unreachable", place.tailnet_network, "metric", "4000000000"]
 
 
 def _peer(name: str, namespace: str) -> list[str]:

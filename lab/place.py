@@ -109,6 +109,11 @@ class Place:
         """Return a host's network namespace."""
         return f"{PREFIX}.{self.name}.{host.name}"
 
+    @property
+    def tailnet_network(self) -> str:
+        """Return the network of the hosts' addresses in the lab's tailnet."""
+        return f"100.64.{self.number}.0/24"
+
     def lan(self, host: LabHost) -> str:
         """Return a host's address on the LAN."""
         return f"10.{self.number}.0.{FIRST_ADDRESS + host.index}"
@@ -193,8 +198,8 @@ def _free_number(name: str) -> int:
     candidates = [DEFAULT_NUMBER] if name == DEFAULT_LAB else order
     routes = _routes(Place(name, 0).uplink)
     for number in candidates:
-        nets = [ipaddress.ip_network(f"{net}.{number}.0/24") for net in ("100.64",)]
-        nets.append(ipaddress.ip_network(f"10.{number}.0.0/24"))
+        tailnet = Place(name, number).tailnet_network
+        nets = [ipaddress.ip_network(net) for net in (tailnet, f"10.{number}.0.0/24")]
         if number not in taken and not any(net.overlaps(r) for net in nets for r in routes):
             return number
     raise LabError(
@@ -205,7 +210,7 @@ def _free_number(name: str) -> int:
 
 
 def _routes(own: str) -> list[ipaddress.IPv4Network]:
-    """Return this machine's routes, without the default one and the lab's own."""
+    """Return this machine's routes, without the default one, the lab's own and dead ends."""
     if not shutil.which("ip"):
         return []
     listed = run(["ip", "-4", "-j", "route", "show", "table", "main"], check=False).stdout
@@ -213,5 +218,7 @@ def _routes(own: str) -> list[ipaddress.IPv4Network]:
     return [
         ipaddress.IPv4Network(route["dst"], strict=False)
         for route in routes
-        if route["dst"] != "default" and route.get("dev") != own
+        if route["dst"] != "default"
+        and route.get("dev") != own
+        and route.get("type") != "unreachable"
     ]

@@ -34,21 +34,25 @@ class Run:
     kinds: dict[str, dict[str, int]]
 
 
-def environment(fleet_file: Path | None = None) -> dict[str, str]:
-    """What a process needs to work on the test lab, perhaps with another fleet file."""
-    found = {**os.environ, "FLEET_LAB": NAME, "FLEET_TARGET": LAB, "PYINFRA_PROGRESS": "off"}
+def environment(fleet_file: Path | None = None, lab: str = NAME) -> dict[str, str]:
+    """What a process needs to work on the test lab (or `lab`), perhaps with another fleet file."""
+    found = {**os.environ, "FLEET_LAB": lab, "FLEET_TARGET": LAB, "PYINFRA_PROGRESS": "off"}
     return found | ({"FLEET_FILE": str(fleet_file)} if fleet_file else {})
 
 
 def start(
-    *arguments: str, fleet_file: Path | None = None, deploy: str = "deploy.py", scratch: Path
+    *arguments: str,
+    fleet_file: Path | None = None,
+    deploy: str = "deploy.py",
+    lab: str = NAME,
+    scratch: Path,
 ) -> subprocess.Popen[str]:
     """A run in the background that leaves its records in `scratch`."""
     command = [sys.executable, "-m", "bench.counted", str(scratch / "counts.json")]
     return subprocess.Popen(
         [*command, "lab/inventory.py", deploy, *arguments],
         cwd=ROOT,
-        env=environment(fleet_file) | {"FLEET_RECORDS": str(scratch / "records")},
+        env=environment(fleet_file, lab) | {"FLEET_RECORDS": str(scratch / "records")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -57,13 +61,18 @@ def start(
 
 
 def converge(
-    *arguments: str, fleet_file: Path | None = None, deploy: str = "deploy.py", dry: bool = False
+    *arguments: str,
+    fleet_file: Path | None = None,
+    deploy: str = "deploy.py",
+    lab: str = NAME,
+    dry: bool = False,
 ) -> Run:
     """Run to the end; `dry` plans only, otherwise changes are made without asking."""
     how = "--dry" if dry else "-y"
     with tempfile.TemporaryDirectory() as directory:
         scratch = Path(directory)
-        process = start(how, *arguments, fleet_file=fleet_file, deploy=deploy, scratch=scratch)
+        more: dict[str, Any] = {"fleet_file": fleet_file, "deploy": deploy, "lab": lab}
+        process = start(how, *arguments, scratch=scratch, **more)
         output, _ = process.communicate(timeout=LONGEST_S)
         counts = json.loads((scratch / "counts.json").read_text())
         changes = _changes(scratch / "records")
@@ -76,12 +85,14 @@ def converge(
     )
 
 
-def fleet(*arguments: str, fleet_file: Path | None = None) -> subprocess.CompletedProcess[str]:
+def fleet(
+    *arguments: str, fleet_file: Path | None = None, lab: str = NAME
+) -> subprocess.CompletedProcess[str]:
     """The `fleet` command on the test lab."""
     return subprocess.run(
         [sys.executable, "-m", "fleet", "--lab", *arguments],
         cwd=ROOT,
-        env=environment(fleet_file),
+        env=environment(fleet_file, lab),
         capture_output=True,
         text=True,
         check=False,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -14,6 +11,7 @@ from fleet.plan import view_of
 from fleet.target import Target
 from lab.api import Lab
 from tests.lab.agents import begin, say
+from tests.lab.checks import check, red, settles
 from tests.lab.runs import fleet
 from tests.lab.workers import report
 
@@ -92,33 +90,6 @@ SERVICES = (
         "systemctl daemon-reload",
     ),
 )
-SETTLE_S = 90.0  # a daemon that was restarted is back at the scheduler, a page has asked everybody
-
-
-def check(*words: str) -> dict[str, dict[str, Any]]:
-    """Every item by name."""
-    done = fleet("check", "--json", *words)
-    assert "Traceback" not in done.stderr, done.stderr
-    found = {one["item"]: one for one in json.loads(done.stdout)}
-    failed = any(one["verdict"] == "failed" for one in found.values())
-    asleep = any(one["verdict"] == "pending" for one in found.values())
-    assert done.returncode == (1 if failed else 3 if asleep else 0), done.stderr
-    return found
-
-
-def red(found: dict[str, dict[str, Any]]) -> set[str]:
-    """What has failed, or waits for a host."""
-    return {name for name, one in found.items() if one["verdict"] in ("failed", "pending")}
-
-
-def settles(wanted: set[str], *words: str) -> dict[str, dict[str, Any]]:
-    """The items, once just those are red."""
-    deadline = time.monotonic() + SETTLE_S
-    while red(found := check(*words)) != wanted:
-        said = {name: found[name]["evidence"] for name in red(found) ^ wanted if name in found}
-        assert time.monotonic() < deadline, (red(found), said)
-        time.sleep(3)
-    return found
 
 
 def test_all_is_well(lab: Lab) -> None:

@@ -1,9 +1,10 @@
-"""Hosts leave, are wiped, and the scheduler moves for a day: on real hosts, in this order."""
+"""Hosts leave, come, are set up anew and wiped; the scheduler moves for a day: in this order."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -15,13 +16,51 @@ from fleet.lock import read_fleet_lock
 from fleet.plan import view_of, wanted
 from fleet.target import LAB, ROOT, Target, load_target
 from fleet.wipe import estate
+from lab import remote
 from lab.api import Lab
+from lab.shell import run
+from tests.lab import desk
 from tests.lab.agents import until
+from tests.lab.checks import settles
 from tests.lab.runs import converge, environment, fleet
 from tests.lab.workers import REGISTRATION_S, complete, members, object_of
 
-DEAD, WIPED, MAC, TEMPORARY = "rpi3", "windows-laptop", "macbook1", "windows-desktop"
+DEAD, ANEW, RESET, MAC, TEMPORARY = "rpi3", "rpi2", "windows-laptop", "macbook1", "windows-desktop"
 PLACES = "/etc /usr/local/libexec /Library/LaunchDaemons"  # where what a run brings names hosts
+
+
+@contextmanager
+def moved(lab: Lab) -> Iterator[None]:
+    """Every host and this machine are in another LAN, and this machine is in the tailnet.
+
+    What stands for the internet, on this machine's old address, is reached from there too.
+    """
+    place = lab.place
+    link, new = f"{place.uplink[:13]}ws", f"10.{place.number}.1"
+    member = place.tailnet_network.replace(".0/24", ".250/24")
+    places = {place.namespace(host): place.lan(host) for host in lab.hosts}
+    remote.hang_up(place, [host.name for host in lab.hosts])
+    ip("link", "add", link, "type", "veth", "peer", "name", "ws", "netns", place.switch)
+    try:
+        ip("-n", place.switch, "link", "set", "ws", "master", "tail", "up")
+        ip("addr", "add", member, "dev", link)
+        ip("link", "set", link, "up")
+        ip("addr", "add", f"{new}.1/24", "dev", place.uplink)
+        for space, old in places.items():
+            ip("-n", space, "-4", "addr", "flush", "dev", "eth0")
+            ip("-n", space, "addr", "add", f"{new}.{old.rpartition('.')[2]}/24", "dev", "eth0")
+            ip("-n", space, "route", "add", place.gateway, "dev", "eth0")
+        yield
+    finally:
+        ip("link", "del", link)
+        ip("addr", "del", f"{new}.1/24", "dev", place.uplink)
+        for space, old in places.items():
+            ip("-n", space, "-4", "addr", "flush", "dev", "eth0")
+            ip("-n", space, "addr", "add", f"{old}/24", "dev", "eth0")
+
+
+def ip(*words: str) -> None:
+    run(["ip", *words])
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +77,23 @@ def now(lab: Lab, file: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     for name, value in environment(file).items():
         monkeypatch.setenv(name, value)
     return load_target(LAB)
+
+
+def test_the_fleet_moves_to_another_lan(lab: Lab, file: Path) -> None:
+    """Every LAN address is another one now, and this machine is in the tailnet: no edit is needed.
+
+    The firewalls and services know tailnet addresses alone.
+    """
+    with moved(lab):
+        assert converge(dry=True).changes == {}
+        settles(set())
+        one = lab.fleet.host(MAC)
+        text = file.read_text()
+        file.write_text(text.replace(f"  {MAC}:\n", f"  {MAC}:\n    max_jobs: {one.cores - 1}\n"))
+        done = converge(fleet_file=file)
+        assert done.code == 0, done.output
+        assert set(done.changes) == {MAC}
+    file.write_text(text)
 
 
 def test_a_dead_host_leaves_no_trace(lab: Lab, file: Path) -> None:
@@ -66,6 +122,35 @@ def test_nobody_speaks_of_it_any_more(now: Target) -> None:
     assert names
     assert DEAD not in names
     until(lambda: DEAD not in members(now), REGISTRATION_S)
+
+
+def test_hosts_set_up_anew_and_one_that_comes(lab: Lab, file: Path, now: Target) -> None:
+    """A new SD card, a distribution that was reset, and the dead host as a new one.
+
+    What the old systems were told is done by the new one, where that is asked for.
+    """
+    number = desk.send(now, "slow 60", wish=desk.on(ANEW))
+    desk.becomes(now, number, "running")
+    keys = {name: read_fleet_lock(lab.place.fleet_lock).host_keys(name) for name in (ANEW, RESET)}
+    for name in (DEAD, ANEW, RESET):
+        lab.tailnet.remove(name)  # what the owner does in the admin console
+    lab.reset([DEAD, ANEW, RESET])
+    replaced = fleet("replace", ANEW, "--tasks", "requeue", "--yes", fleet_file=file)
+    assert replaced.returncode == 0, replaced.stdout + replaced.stderr
+    assert f"task {number}: queued again" in replaced.stdout
+    assert fleet("replace", RESET, "--yes", fleet_file=file).returncode == 0
+    entry = ("--role", "pi", "--os", "raspios", "--lan", "192.168.50.33")
+    added = fleet("add", DEAD, *entry, fleet_file=file)
+    assert added.returncode == 0, added.stderr
+    limits = [word for name in (DEAD, ANEW, RESET) for word in ("--limit", name)]
+    for words in (limits, []):
+        done = fleet("apply", "--yes", *words, fleet_file=file)
+        assert done.returncode == 0, done.stdout + done.stderr
+    settles(set())
+    assert converge(fleet_file=file, dry=True).changes == {}
+    learned = read_fleet_lock(lab.place.fleet_lock)
+    assert not keys[ANEW] or learned.host_keys(ANEW) != keys[ANEW]
+    desk.becomes(load_target(LAB), number, "done")
 
 
 def left_of(lab: Lab, target: Target, name: str, returned: Iterable[str] = ()) -> str:
@@ -103,27 +188,32 @@ def put_back(lab: Lab, name: str, before: dict[str, str]) -> None:
 
 
 def test_a_host_is_as_it_was_and_leaves(lab: Lab, file: Path, now: Target) -> None:
-    assert left_of(lab, now, WIPED), "or this proves nothing"
-    before = preimages(lab, now, WIPED)
-    said = fleet("remove", WIPED, "--wipe", "--yes", fleet_file=file)
+    """What has just come goes again, and nobody misses it."""
+    assert left_of(lab, now, DEAD), "or this proves nothing"
+    before = preimages(lab, now, DEAD)
+    said = fleet("remove", DEAD, "--wipe", "--yes", fleet_file=file)
     assert said.returncode == 0, said.stdout + said.stderr
     assert "user claude-agent: remove" in said.stdout
-    assert left_of(lab, now, WIPED, before) == ""
-    put_back(lab, WIPED, before)
-    assert f"{WIPED}:" not in file.read_text()
-    assert WIPED not in read_fleet_lock(lab.place.fleet_lock).hosts
+    assert left_of(lab, now, DEAD, before) == ""
+    put_back(lab, DEAD, before)
+    assert f"{DEAD}:" not in file.read_text()
+    assert DEAD not in read_fleet_lock(lab.place.fleet_lock).hosts
+    settles(set())
 
 
-def test_a_mac_is_as_it_was(lab: Lab, file: Path, now: Target) -> None:
+def test_a_mac_and_a_distribution_are_as_they_were(lab: Lab, file: Path, now: Target) -> None:
     """The wipe alone; a run afterwards brings all of it again."""
-    before = preimages(lab, now, MAC)
+    names = (MAC, RESET)
+    before = {name: preimages(lab, now, name) for name in names}
     wipe = "fleet/wipe_deploy.py"
-    run = converge("--limit", MAC, fleet_file=file, deploy=wipe)
-    assert run.code == 0, run.output
-    assert run.changes[MAC]
-    assert left_of(lab, now, MAC, before) == ""
-    put_back(lab, MAC, before)
-    assert converge("--limit", MAC, fleet_file=file, deploy=wipe, dry=True).changes == {}
+    limits = [word for name in names for word in ("--limit", name)]
+    done = converge(*limits, fleet_file=file, deploy=wipe)
+    assert done.code == 0, done.output
+    assert set(done.changes) == set(names)
+    for name in names:
+        assert left_of(lab, now, name, before[name]) == ""
+        put_back(lab, name, before[name])
+    assert converge(*limits, fleet_file=file, deploy=wipe, dry=True).changes == {}
 
 
 @pytest.mark.long
@@ -134,8 +224,8 @@ def test_a_scheduler_for_a_day_and_back(lab: Lab, file: Path, now: Target) -> No
     compilers = f"cat {row_path(view_of(now, boss))}"
     row = lab.run(boss, compilers).stdout
     file.write_text(f"{text}\nscheduler: {TEMPORARY}\n")
-    run = converge(fleet_file=file)
-    assert run.code == 0, run.output
+    done = converge(fleet_file=file)
+    assert done.code == 0, done.output
     there = load_target(LAB)
     assert there.fleet.scheduler == TEMPORARY
     complete(there)
@@ -143,8 +233,8 @@ def test_a_scheduler_for_a_day_and_back(lab: Lab, file: Path, now: Target) -> No
     assert lab.run(boss, compilers).stdout == row, "nobody fetches a new compiler"
     assert converge(fleet_file=file, dry=True).changes == {}
     file.write_text(text)
-    run = converge(fleet_file=file)
-    assert run.code == 0, run.output
+    done = converge(fleet_file=file)
+    assert done.code == 0, done.output
     complete(load_target(LAB))
     unit = "/etc/systemd/system/agentfleet-icecc-scheduler.service"
     assert lab.run(TEMPORARY, f"ls {unit}", check=False).returncode
