@@ -230,6 +230,8 @@ def test_a_scheduler_for_a_day_and_back(lab: Lab, file: Path, now: Target) -> No
     assert there.fleet.scheduler == TEMPORARY
     complete(there)
     assert "Have to use host" in object_of(lab, boss, TEMPORARY)
+    checked = fleet("compile-check", "--host", TEMPORARY, fleet_file=file)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     assert lab.run(boss, compilers).stdout == row, "nobody fetches a new compiler"
     assert converge(fleet_file=file, dry=True).changes == {}
     file.write_text(text)
