@@ -22,19 +22,27 @@ CONNECT_S, SCAN_S = 5, 20.0
 
 
 def known_hosts(host: Host, target: Target) -> Path | None:
-    """The file with the only keys that count for the host: the lab's, or one of its pinned keys.
+    """The file with the only keys that count for the host: its pinned ones, or those the lab knows.
 
     None when no key is pinned: then the user's own ~/.ssh/known_hosts counts.
     """
-    if target.known_hosts is not None:
-        return target.known_hosts
-    keys = target.lock.host_keys(host.name)
+    lab = target.known_hosts
+    keys = _keys_in(lab, host.name) if lab else target.lock.host_keys(host.name)
     if not keys:
-        return None
-    path = cache_dir() / "known_hosts" / host.name
+        return lab
+    path = (lab.with_suffix(".d") if lab else cache_dir() / "known_hosts") / host.name
     names = ",".join(_names(host))
     _replace(path, "".join(f"{names} {key}\n" for key in keys))
     return path
+
+
+def _keys_in(file: Path, name: str) -> tuple[str, ...]:
+    """The keys that a known_hosts has under a name; none where there is no file."""
+    try:
+        lines = [line.split(" ", 1) for line in file.read_text().splitlines()]
+    except FileNotFoundError:
+        return ()
+    return tuple(key for names, key in lines if name in names.split(","))
 
 
 def forget_known_hosts(host: Host) -> None:

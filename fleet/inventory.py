@@ -20,8 +20,7 @@ def groups(target: Target) -> Groups:
     """Group → hosts with their connection data. Broad groups come first: the last one wins."""
     # paramiko logs a traceback for a host that hangs up early; pyinfra reports it in one line.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-    if target.known_hosts is None:
-        logging.getLogger("pyinfra").addFilter(_words_for(target))
+    logging.getLogger("pyinfra").addFilter(_words_for(target))
     reach(target)
     entries = {host.name: (host.name, _connection(host, target)) for host in target.fleet.hosts}
     broad: Groups = {}

@@ -35,8 +35,7 @@ UNREACHABLE = 255  # ssh's own exit code; what runs on the host may have any oth
 class Route:
     """Address, login and the host keys that count: `known_hosts`, else the user's own file.
 
-    `name` is the host's in fleet.yaml, under which `known_hosts` has its keys; empty where that
-    file is not ours (the lab's), which has addresses.
+    `name` is the host's in fleet.yaml, under which `known_hosts` has its keys.
     """
 
     address: str
@@ -44,7 +43,7 @@ class Route:
     user: str
     key: str | None
     known_hosts: Path | None
-    name: str = ""
+    name: str
 
     def command(self, *more: str, asks: bool = False) -> list[str]:
         """The argument vector of ssh; `more` options, the host is last.
@@ -57,7 +56,7 @@ class Route:
         if self.known_hosts:
             options += [f"UserKnownHostsFile={self.known_hosts}", "GlobalKnownHostsFile=/dev/null"]
             options += ["VerifyHostKeyDNS=no"]
-            options += [f"HostKeyAlias={self.name}"] if self.name else []
+            options += [f"HostKeyAlias={self.name}"]
         key = ["-o", "IdentitiesOnly=yes", "-i", self.key] if self.key else []
         settings = [word for option in options for word in ("-o", option)]
         return ["ssh", *settings, *key, "-p", str(self.port), *more, f"{self.user}@{self.address}"]
@@ -90,7 +89,7 @@ def route(host: Host, target: Target) -> Route:
         user=host.ssh.user,
         key=str(Path(host.ssh.key).expanduser()) if host.ssh.key else None,
         known_hosts=known_hosts(host, target),
-        name="" if target.known_hosts else host.name,
+        name=host.name,
     )
 
 
@@ -303,8 +302,6 @@ def _run(way: Route, command: list[str], stdin: str, timeout_s: float) -> Answer
 
 def _in_our_words(way: Route, said: str) -> str:
     """What ssh says about host keys, with the remedy that fits; anything else as it is."""
-    if not way.name:
-        return said
     if _UNKNOWN.search(said) and not way.known_hosts:
         return not_pinned(way.name)
     return not_the_same(way.name) if _CHANGED.search(said) else said

@@ -32,9 +32,9 @@ def test_a_host_that_answers_is_there() -> None:
 
 
 def test_pinned_keys_are_the_only_ones() -> None:
-    command = Route("10.0.0.1", 2222, "admin", None, Path("/keys")).command()
+    command = Route("10.0.0.1", 2222, "admin", None, Path("/keys"), "pi").command()
     assert "StrictHostKeyChecking=yes" in command
-    assert "UserKnownHostsFile=/keys" in command
+    assert {"UserKnownHostsFile=/keys", "HostKeyAlias=pi"} <= set(command)
     assert command[-3:] == ["-p", "2222", "admin@10.0.0.1"]
 
 

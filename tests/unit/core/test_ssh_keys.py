@@ -159,12 +159,20 @@ def test_a_host_has_a_file_with_all_its_names_and_only_its_keys(server: Server) 
     assert path.stat().st_mtime_ns == written, "others may be reading it"
 
 
-def test_a_labs_file_stays_as_it_is(server: Server) -> None:
+def test_a_lab_knows_its_hosts_by_other_names(server: Server, tmp_path: Path) -> None:
+    """Of a host that it does not know its file says so."""
     host, its = there(server, LEARNED)
-    lab = replace(its, name="lab", known_hosts=Path("/lab/known_hosts"))
-    way = route(host, lab)
-    assert way.known_hosts == Path("/lab/known_hosts")
-    assert not [word for word in way.command() if "HostKeyAlias" in word]
+    file = tmp_path / "known_hosts"
+    another = f"{LEARNED[:-4]}AAAA"
+    file.write_text(f"other,192.0.2.9 {another}\nrpi1,[192.0.2.1]:22 {LEARNED}\n")
+    lab = replace(its, name="lab", known_hosts=file)
+    path = route(host, lab).known_hosts
+    assert path
+    assert path != file
+    assert path.read_text().split(" ", 1)[1] == f"{LEARNED}\n"
+    assert "[100.64.0.9]" in path.read_text()
+    file.unlink()
+    assert route(host, lab).known_hosts == file
 
 
 # the same through pyinfra

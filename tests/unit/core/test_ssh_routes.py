@@ -89,11 +89,9 @@ def test_a_single_address_is_not_asked(world: World) -> None:
     assert asked == []
 
 
-def test_in_a_lab_only_its_own_network(world: World) -> None:
-    asked = world({TAILNET: 0})
+def test_a_lab_s_host_has_no_name_out_here() -> None:
     lab = replace(target(), name=LAB, known_hosts=Path("/keys"))
-    assert reach.address(host(), lab) == LAN
-    assert asked == []
+    assert reach.candidates(host(), lab) == (LAN, TAILNET)
 
 
 def test_a_whole_fleet_takes_no_longer_than_one_host(world: World) -> None:

@@ -300,7 +300,7 @@ def fake_ssh(programs: Path) -> Callable[[str], Route]:
     def install(body: str) -> Route:
         (programs / "ssh").write_text(f"#!/bin/sh\n{body}\n")
         (programs / "ssh").chmod(0o755)
-        return Route("192.0.2.1", 22, "admin", None, None)
+        return Route("192.0.2.1", 22, "admin", None, None, "pi")
 
     return install
 

@@ -367,7 +367,7 @@ def test_it_is_confirmed_through_a_connection_of_its_own(
     linux.arm()
     linux.change()
     monkeypatch.setenv("PATH", f"{directory}:{linux.host.path}")
-    way = Route("10.0.0.1", 22, "admin", None, None)
+    way = Route("10.0.0.1", 22, "admin", None, None, "pi")
     assert guard.confirm(way, linux.context) == ""
     assert linux.left_over() == []
     assert {"ControlMaster=no", "ControlPath=none"} <= set(words.read_text().splitlines())
