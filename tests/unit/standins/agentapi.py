@@ -16,6 +16,7 @@ import httpx
 
 from fleet.target import ROOT
 from lab.standins.agentapi.build import build
+from orchestrator.plain import NO_TLS
 
 WAIT_S = 20.0
 HOSTS = "localhost,127.0.0.1,agent.example"
@@ -68,7 +69,9 @@ class Agent:
         (path / "script.py").write_text(script)
         command = [sys.executable, "-u", str(path / "script.py")]
         self.process = start([*_program(path, installed), "server", *said, "--", *command], stdin)
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=40)
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}", timeout=40, verify=NO_TLS
+        )
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.client.get(path, **more)
