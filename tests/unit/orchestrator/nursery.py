@@ -39,12 +39,17 @@ class Process(Protocol):
 
 
 class Child:
-    """A program that runs; what it says is added to the two files."""
+    """A program that runs, and reads a file; what it says is added to two others."""
 
     def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], out: Path, err: Path
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        out: Path,
+        err: Path,
+        stdin: Path = Path(os.devnull),
     ) -> None:
-        said = (list(arguments), dict(environment), str(out), str(err))
+        said = (list(arguments), dict(environment), str(stdin), str(out), str(err))
         self._process: ForkServerProcess = _context.Process(target=_run, args=said)
         self._process.start()
 
@@ -63,12 +68,13 @@ class Child:
 
 
 def run(
-    *arguments: str, environment: Mapping[str, str], timeout_s: float = 20
+    *arguments: str, environment: Mapping[str, str], says: bytes = b"", timeout_s: float = 20
 ) -> CompletedProcess[str]:
-    """Run a program to its end."""
+    """Run a program to its end; it is told `says`."""
     with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
-        child = Child(arguments, environment, out, err)
+        stdin, out, err = (Path(folder, name) for name in ("in", "out", "err"))
+        stdin.write_bytes(says)
+        child = Child(arguments, environment, out, err, stdin)
         try:
             code = child.wait(timeout_s)
         finally:
@@ -77,11 +83,12 @@ def run(
         return CompletedProcess(arguments, code, out.read_text(), err.read_text())
 
 
-def _run(arguments: list[str], environment: dict[str, str], out: str, err: str) -> None:
+def _run(arguments: list[str], environment: dict[str, str], stdin: str, out: str, err: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
     for path, stream in ((out, sys.stdout), (err, sys.stderr)):
         with Path(path).open("a") as file:
             os.dup2(file.fileno(), stream.fileno())
+    sys.stdin = Path(stdin).open()  # noqa: SIM115 - open as long as the process is
     keeper.AGAIN_S = AGAIN_S
     sys.exit(main(arguments))
