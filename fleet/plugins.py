@@ -9,10 +9,10 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
 _CONNECTORS = "pyinfra.api.connectors"
+theirs = importlib.metadata.entry_points
 
 
 def read_once() -> None:
@@ -29,4 +29,4 @@ def known(**of: str) -> Any:  # noqa: ANN401 - its type differs between versions
 
 @cache
 def _all() -> Any:  # noqa: ANN401
-    return entry_points()
+    return theirs()

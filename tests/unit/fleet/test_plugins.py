@@ -12,7 +12,7 @@ from fleet import plugins
 
 @pytest.mark.parametrize("group", ["pyinfra.connectors", "console_scripts", "nobody.has.this"])
 def test_the_same_is_found(group: str) -> None:
-    theirs, ours = plugins.entry_points(group=group), plugins.known(group=group)
+    theirs, ours = plugins.theirs(group=group), plugins.known(group=group)
     assert {(one.name, one.value) for one in theirs} == {(one.name, one.value) for one in ours}
     assert bool(theirs) == (group != "nobody.has.this")
 
@@ -27,7 +27,7 @@ def test_metadata_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         reads.append(1)
         return everything
 
-    monkeypatch.setattr(plugins, "entry_points", read)
+    monkeypatch.setattr(plugins, "theirs", read)
     plugins._all.cache_clear()
     plugins.read_once()
     importlib.metadata.entry_points(group="console_scripts")
