@@ -41,7 +41,6 @@ while data := os.read(0, 4096): os.write(1, data.replace(b"\\r", b"\\r\\n> "))
 """
 # The program with less patience, so that the tests need less. Where it is installed it has its own.
 QUICK = """import sys
-from fleet.target import ROOT
 from lab.standins.agentapi.agentapi import conversation, run
 conversation.STABLE_S, conversation.SETTLED_S = 1.0, 0.5
 conversation.PASTED_S, conversation.STARTS_S = 2.0, 4.0
