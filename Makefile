@@ -8,6 +8,9 @@ PROGRAMS := chromium age curl zstd ssh xz jq ip ccache nft gcc
 PACKAGES := chromium age curl zstd openssh-client xz-utils jq iproute2 ccache nftables gcc \
     binutils libatomic1
 
+# Tests start our programs hundreds of times: each would compile all its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test venv lint unit browser lab lab-all system golden screenshots bench bench-gateway \
     bench-distribution bench-orchestrator bench-plan lock clean
 

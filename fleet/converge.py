@@ -18,7 +18,7 @@ from pyinfra.context import ctx_host
 
 from facts.look import Look
 from facts.looking import look
-from fleet import callsite, learned, orchestrator, secrets
+from fleet import learned, orchestrator, secrets, shortcuts
 from fleet.cache import obtain
 from fleet.history import remember
 from fleet.identity import mismatch
@@ -71,7 +71,7 @@ from operations.records import note
 
 CONFIRM_S = 15.0
 
-callsite.install()
+shortcuts.install()
 
 
 def converge(module: Capability) -> None:

@@ -24,7 +24,7 @@ from operations import (
     users,
     windows,
 )
-from operations.change import Change, HostContext
+from operations.plans import Change, HostContext
 
 
 def differences(view: HostView, look: Look) -> tuple[str, ...]:

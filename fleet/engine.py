@@ -25,6 +25,10 @@ from collections import defaultdict, deque
 from contextlib import suppress
 from typing import Any
 
+from fleet import plugins  # isort: skip
+
+plugins.read_once()
+
 # pyinfra_cli patches the standard library for gevent, so it comes before everything it patches.
 from pyinfra_cli.main import main as run_pyinfra  # isort: skip
 import click

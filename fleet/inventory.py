@@ -6,6 +6,7 @@ import logging
 import re
 from dataclasses import dataclass
 
+from fleet import plugins
 from fleet.hostkeys import not_pinned, not_the_same
 from fleet.kinds import broad_groups
 from fleet.model import Host
@@ -18,6 +19,7 @@ Groups = dict[str, list[tuple[str, dict[str, object]]]]
 
 def groups(target: Target) -> Groups:
     """Group → hosts with their connection data. Broad groups come first: the last one wins."""
+    plugins.read_once()  # pyinfra asks twice for each host
     # paramiko logs a traceback for a host that hangs up early; pyinfra reports it in one line.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     logging.getLogger("pyinfra").addFilter(_words_for(target))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from fleet.doors import Door, Who, doors
@@ -60,6 +60,7 @@ def tag_of(host: Host) -> str:
     return settings_for(host.role.value).tailnet_tag
 
 
+@cache
 def known_tags() -> frozenset[str]:
     """The tags of all roles, whether the fleet has such hosts or not."""
     return frozenset(settings_for(role.value).tailnet_tag for role in Role) - {""}

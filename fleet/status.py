@@ -9,7 +9,6 @@ from enum import StrEnum
 from facts.look import interpret
 from facts.probe import compose
 from facts.services import service_stem
-from fleet.drift import differences
 from fleet.identity import mismatch
 from fleet.model import Power
 from fleet.plan import capability, context_of, unavailable, view_of, wanted
@@ -58,6 +57,8 @@ def statuses(target: Target) -> tuple[Status, ...]:
 
 def status(target: Target, name: str) -> Status:
     """The status of one host. Never raises for what is wrong with the host."""
+    from fleet.drift import differences  # brings pyinfra along, which takes a third of a second
+
     view = view_of(target, name)
     try:
         asked = context_of("status", view).asked

@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import httpx
 
+from orchestrator.plain import NO_TLS
+
 TIMEOUT_S = 20.0
 SILENCE_S = 120.0  # of a stream, which has heartbeats
 WHO = "X-Agentfleet-Who"  # believed where only those come in who may say it
@@ -36,7 +38,7 @@ class _Service:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
         self._client = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket)),
+            transport=httpx.HTTPTransport(uds=str(socket), verify=NO_TLS),
             base_url=f"http://{self.name}",
             timeout=TIMEOUT_S,
             trust_env=False,
@@ -91,7 +93,7 @@ class Page:
     def __init__(self, socket: Path, who: str) -> None:
         self._socket = socket
         self._client = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket)),
+            transport=httpx.HTTPTransport(uds=str(socket), verify=NO_TLS),
             base_url="http://localhost",
             timeout=httpx.Timeout(TIMEOUT_S, read=SILENCE_S),
             trust_env=False,

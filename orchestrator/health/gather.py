@@ -18,6 +18,7 @@ from orchestrator.config import Config
 from orchestrator.health.inside import plain
 from orchestrator.health.model import AgentSeen, Member, Outside, Registered
 from orchestrator.health.report import read_report
+from orchestrator.plain import NO_TLS
 from orchestrator.quarantine.console import ConsoleError, conversation
 from orchestrator.registry.tailnet import TailnetError, run
 
@@ -50,7 +51,7 @@ async def _gather(config: Config, *, watched: bool) -> Outside:
     limit = asyncio.Semaphore(AT_ONCE)
     names = {name: place for place, name in config.places.items() if ":" not in place}
     on = [one for one in config.agents if one.name not in config.off and one.url]
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(verify=NO_TLS, trust_env=False) as client:
         agents, pings, scheduler, page, blocked, monitoring = await asyncio.gather(
             asyncio.gather(*(_agent(client, one.url, limit) for one in on)),
             asyncio.gather(*(_ping(config, place, limit) for place in names.values())),

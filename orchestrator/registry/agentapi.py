@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from orchestrator.plain import NO_TLS
 from orchestrator.registry.events import Event, OddStreamError, events
 from orchestrator.tasks.model import Message
 
@@ -108,7 +109,7 @@ def new_client() -> httpx.AsyncClient:
     out.
     """
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.AsyncClient(trust_env=False, limits=limits, follow_redirects=False)
+    return httpx.AsyncClient(verify=NO_TLS, trust_env=False, limits=limits, follow_redirects=False)
 
 
 class AgentApi:

@@ -60,12 +60,13 @@ def test_every_operation_is_one_of_its_own() -> None:
     assert len({op["name"] for op in plan}) == len(plan), "and none appears twice"
 
 
-def test_operations_are_told_apart_as_pyinfra_itself_does() -> None:
-    """fleet/callsite.py finds the same lines, only sooner."""
-    run = pyinfra("--dry", inventory="callsite_inventory")
+def test_operations_stand_and_are_carried_out_as_pyinfra_itself_finds() -> None:
+    """fleet/shortcuts.py finds the same, only sooner."""
+    run = pyinfra("--dry", inventory="shortcuts_inventory")
     said = run.stdout + run.stderr
     assert said.count("the same place") > 80
-    assert "is not [" not in said
+    assert said.count("the same arguments") > 80
+    assert "not as pyinfra has it" not in said
 
 
 def test_each_capability_comes_whole_and_in_its_order() -> None:

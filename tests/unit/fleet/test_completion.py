@@ -147,3 +147,19 @@ print("imported:", *(name for name in {left_out!r} if name in sys.modules))
     )
     assert done.stdout.splitlines()[-1] == "imported:", done.stdout
     assert "plain," in done.stdout
+
+
+def test_no_verb_waits_for_pyinfra() -> None:
+    """Runs import it, in a process of their own, and looks once they know what they look at."""
+    code = """
+import importlib, sys
+from fleet.cli import VERBS
+for verb in VERBS.values():
+    importlib.import_module(verb.where.partition(":")[0])
+    assert "pyinfra" not in sys.modules, verb.where
+print(len(VERBS))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == f"{len(cli.VERBS)}\n", done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,18 @@ TEXTS = {
 every_text = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 
 
+@cache
+def policy_of(fleet: Fleet) -> Policy:
+    return Policy(fleet)
+
+
+@cache  # the same merges are asked for again and again
 def merged(text: str, fleet: Fleet | None = None) -> Document:
-    return merge(Document("p.hujson", text), Policy(fleet or golden()))[0]
+    return merge(Document("p.hujson", text), policy_of(fleet or golden()))[0]
 
 
 def notes(text: str, fleet: Fleet | None = None) -> str:
-    found = merge(Document("p.hujson", text), Policy(fleet or golden()))[1]
+    found = merge(Document("p.hujson", text), policy_of(fleet or golden()))[1]
     return "\n".join(map(str, found))
 
 
@@ -88,13 +95,13 @@ def section(data: dict[str, Any], name: str) -> Any:
 @every_text
 def test_everything_is_there_theirs_and_ours(text: str) -> None:
     before, after = Document("p", text).data, merged(text).data
-    for name, ours in Policy(golden()).sections.items():
+    for name, ours in policy_of(golden()).sections.items():
         theirs = next((it for key, it in before.items() if key.casefold() == name.casefold()), None)
         if isinstance(ours, dict):
             assert section(after, name) == {**(theirs or {}), **ours}
         else:
             assert section(after, name) == [*(theirs or []), *ours]
-    ours = {name.casefold() for name in Policy(golden()).sections}
+    ours = {name.casefold() for name in policy_of(golden()).sections}
     assert [(key, it) for key, it in before.items() if key.casefold() not in ours] == [
         (key, it) for key, it in after.items() if key.casefold() not in ours
     ]
@@ -148,8 +155,8 @@ def test_a_change_touches_its_own_lines_alone() -> None:
 
 def test_the_rendered_policy_is_as_it_should_be() -> None:
     for fleet in FLEETS.values():
-        text = rendered(Policy(fleet))
-        assert Document("p", text).data == Policy(fleet).sections
+        text = rendered(policy_of(fleet))
+        assert Document("p", text).data == policy_of(fleet).sections
         assert merged(text, fleet).text == text
         assert notes(text, fleet) == ""
 
@@ -227,7 +234,7 @@ def test_owners_of_a_tag_that_is_no_longer_in_the_fleet_stay_declared() -> None:
 def test_what_is_no_policy_is_refused(text: str, fault: str) -> None:
     look = defeats if "acls" in text else merge
     with pytest.raises(FleetError) as error:
-        look(Document("p.hujson", text), Policy(golden()))
+        look(Document("p.hujson", text), policy_of(golden()))
     assert str(error.value).startswith(fault)
 
 
@@ -245,7 +252,7 @@ def test_odd_elements_are_somebodys_own() -> None:
     after = merged(text).data
     assert after["grants"][:5] == json.loads(text)["grants"]
     assert after["tests"][:2] == json.loads(text)["tests"]
-    assert defeats(Document("p", text), Policy(golden())) == ()
+    assert defeats(Document("p", text), policy_of(golden())) == ()
 
 
 RULES = st.dictionaries(
@@ -263,7 +270,7 @@ SECTIONS = st.sampled_from(["grants", "acls", "ACLs", "tests", "hosts", "groups"
 @given(st.dictionaries(SECTIONS, st.lists(RULES, max_size=3) | RULES | JSON))
 def test_whatever_the_file_holds_it_is_refused_or_kept(content: dict[str, Any]) -> None:
     document = Document("p.hujson", json.dumps(content))
-    policy = Policy(golden())
+    policy = policy_of(golden())
     try:
         found = defeats(document, policy)
         after, _ = merge(document, policy)
@@ -313,20 +320,20 @@ NARROW = [
     grant("autogroup:member", "100.99.0.0/16", "*"),
     acl("*", "*:*", proto="udp"),
     acl("*", "tag:pi:8765"),
-    rendered(Policy(golden())),
+    rendered(policy_of(golden())),
 ]
 
 
 @pytest.mark.parametrize("text", WIDE)
 def test_a_rule_for_everybody_is_named(text: str) -> None:
-    (problem,) = defeats(Document("p.hujson", text), Policy(golden()))
+    (problem,) = defeats(Document("p.hujson", text), policy_of(golden()))
     assert re.match(r"lets \S+ through the fleet's doors: \w+", problem.fault)
     assert problem.line == 1
 
 
 @pytest.mark.parametrize("text", NARROW)
 def test_what_somebody_decided_for_somebody_is_not(text: str) -> None:
-    assert defeats(Document("p.hujson", text), Policy(golden())) == ()
+    assert defeats(Document("p.hujson", text), policy_of(golden())) == ()
 
 
 def test_the_grant_that_shows_everybodys_agents_is_its_owners() -> None:
@@ -335,7 +342,7 @@ def test_the_grant_that_shows_everybodys_agents_is_its_owners() -> None:
     (own,) = re.findall(r'^{"src": .*autogroup:member.*}$', text, re.MULTILINE)
     document = merged(f'{{"grants": [{own}]}}')
     assert own in document.text
-    assert defeats(document, Policy(golden())) == ()
+    assert defeats(document, policy_of(golden())) == ()
     port = settings_for(Role.PI.value).agent_port
     assert json.loads(own)["ip"] == [f"tcp:{port}"]
 
@@ -366,9 +373,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> Any
 
 
 def test_it_prints_hujson_or_json(run: Any) -> None:
-    assert run() == (0, rendered(Policy(golden())), "")
+    assert run() == (0, rendered(policy_of(golden())), "")
     code, out, err = run("--json")
-    assert (code, json.loads(out), err) == (0, Policy(golden()).sections, "")
+    assert (code, json.loads(out), err) == (0, policy_of(golden()).sections, "")
 
 
 def test_merge_prints_the_tailnets_policy(run: Any) -> None:

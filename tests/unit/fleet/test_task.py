@@ -6,9 +6,9 @@ Everything is as it is but the SSH connection, which is a process here.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,10 +25,10 @@ from starlette.routing import Route
 from fleet import cli, orchestrator
 from fleet.commands.taskview import Watched
 from fleet.ssh import UNREACHABLE, Answer
-from fleet.target import ROOT
 from tests.golden import views
 from tests.unit.conftest import on_linux
 from tests.unit.deploys.test_orchestrator import wanted
+from tests.unit.orchestrator import nursery
 
 pytestmark = on_linux
 Capture = pytest.CaptureFixture[str]
@@ -96,13 +96,10 @@ def page(tmp_path: Path, fleet_file: Path, monkeypatch: pytest.MonkeyPatch) -> I
         words = shlex.split(command.partition("exec ")[2])
         words = words[words.index("-IB") + 2 :]
         words[words.index("--config") + 1] = str(tmp_path / "orchestrator.json")
-        main = "import sys; from orchestrator.cli import main; sys.exit(main())"
-        run = subprocess.run(
-            [sys.executable, "-c", main, *words], input=says, capture_output=True, cwd=ROOT
-        )
-        for line in run.stdout.splitlines(keepends=True):
+        run = nursery.run(*words, environment=os.environ, says=says)
+        for line in run.stdout.encode().splitlines(keepends=True):
             heard(line)
-        return Answer(run.returncode, "", run.stderr.decode().strip())
+        return Answer(run.returncode, "", run.stderr.strip())
 
     monkeypatch.setattr(orchestrator, "converse", here)
     monkeypatch.setattr(orchestrator, "route", lambda host, target: None)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ import pytest
 from fleet.bundle import orchestrator_bundle
 from fleet.target import ROOT
 from orchestrator.client import Gateway, GatewayError
+from orchestrator.plain import NO_TLS
+from tests.unit.orchestrator.nursery import Child, Process
 from tests.unit.orchestrator.upstream import Upstream
 
-MAIN = "import sys; from orchestrator.cli import main; sys.exit(main())"
 KEY = "sk-ant-the-canary-key-of-the-tests"
 MODEL = "claude-sonnet-4-5"  # $3 and $15 a million tokens
 
@@ -31,16 +32,29 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def from_bundle(
+    program: Path, *arguments: str, environment: Mapping[str, str], log: Path
+) -> subprocess.Popen[str]:
+    """The program as hosts have it: one file, and nothing installed besides."""
+    with log.open("a") as said:
+        return subprocess.Popen(
+            [sys.executable, "-IB", program, *arguments],
+            env=environment,
+            stderr=said,
+            text=True,
+            cwd=ROOT,
+        )
+
+
 class Running:
     """A gateway with a directory of its own; it can be killed and started again."""
 
     def __init__(self, path: Path, url: str, *, bundled: bool = False, **differing: Any) -> None:
         self.path, self.port, self.config = path, free_port(), path / "gateway.json"
-        self.command = [sys.executable, "-c", MAIN]
-        if bundled:
-            program = path / "orchestrator.pyz"
-            program.write_bytes(orchestrator_bundle())
-            self.command = [sys.executable, "-IB", str(program)]
+        self.bundle = path / "orchestrator.pyz" if bundled else None
+        if self.bundle:
+            self.bundle.write_bytes(orchestrator_bundle())
+        self.environment = {"CREDENTIALS_DIRECTORY": str(path), "PATH": "/usr/bin:/bin"}
         self.socket = path / "admin.sock"
         hosts = {
             "rpi1": {"addresses": ["127.0.0.1"], "session": 5, "daily": 15},
@@ -59,16 +73,15 @@ class Running:
         }
         self.config.write_text(json.dumps(known | differing))
         (path / "anthropic_api_key").write_text(f"{KEY}\n")
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Process | None = None
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [*self.command, "gateway", str(self.config)],
-            env={"CREDENTIALS_DIRECTORY": str(self.path), "PATH": "/usr/bin:/bin"},
-            stderr=(self.path / "log").open("a"),
-            text=True,
-            cwd=ROOT,
+        words, log = ("gateway", str(self.config)), self.path / "log"
+        self.process = (
+            from_bundle(self.bundle, *words, environment=self.environment, log=log)
+            if self.bundle
+            else Child(words, self.environment, self.path / "out", log)
         )
         for _ in range(200):
             try:
@@ -161,4 +174,5 @@ def call(
         json=body,
         headers={"authorization": f"Bearer {token}", "anthropic-version": "2023-06-01"},
         timeout=30,
+        verify=NO_TLS,
     )

@@ -8,7 +8,6 @@ import json
 import signal
 import socket
 import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -18,10 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from fleet.target import ROOT
 from orchestrator.client import GatewayError
+from orchestrator.plain import NO_TLS
 from tests.unit.conftest import on_linux
 from tests.unit.orchestrator.conftest import KEY, MODEL, Running, call
+from tests.unit.orchestrator.nursery import run
 from tests.unit.orchestrator.upstream import Upstream, events
 
 pytestmark = on_linux
@@ -76,7 +76,9 @@ def test_compression_passes_and_is_read(stream: bool, gateway: Running, upstream
         "messages": [{"role": "user", "content": json.dumps({"encoding": "gzip"})}],
     }
     headers = {"x-api-key": gateway.begin(), "accept-encoding": "gzip, deflate, br, zstd"}
-    with httpx.stream("POST", f"{gateway.url}/v1/messages", json=body, headers=headers) as answer:
+    with httpx.stream(
+        "POST", f"{gateway.url}/v1/messages", json=body, headers=headers, verify=NO_TLS
+    ) as answer:
         raw = b"".join(answer.iter_raw())
     assert answer.headers["content-encoding"] == "gzip"
     assert gzip.decompress(raw).startswith(b"event: message_start" if stream else b'{"type"')
@@ -96,7 +98,7 @@ def test_a_hundred_at_once_are_whole(gateway: Running, upstream: Upstream) -> No
 
     async def all_of_them() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(limits=limits, timeout=60) as client:
+        async with httpx.AsyncClient(limits=limits, timeout=60, verify=NO_TLS) as client:
 
             async def one(number: int) -> httpx.Response:
                 prompt = {"say": f"answer {number}", "pieces": 50, "pause": 0.02, "input": 10}
@@ -182,7 +184,9 @@ class gateway_from:  # noqa: N801 - reads like a function
     """Calls from another address of this machine."""
 
     def __init__(self, address: str, gateway: Running) -> None:
-        self.client = httpx.Client(transport=httpx.HTTPTransport(local_address=address))
+        self.client = httpx.Client(
+            transport=httpx.HTTPTransport(local_address=address, verify=NO_TLS)
+        )
         self.url = gateway.url
 
     def __enter__(self) -> Callable[..., httpx.Response]:
@@ -255,10 +259,12 @@ def test_what_could_not_be_counted_does_not_go_through(
 
 def test_what_is_free_goes_through(gateway: Running, upstream: Upstream) -> None:
     headers = {"x-api-key": gateway.begin()}
-    assert httpx.get(f"{gateway.url}/v1/models/claude-x", headers=headers).json() == {"data": []}
+    assert httpx.get(
+        f"{gateway.url}/v1/models/claude-x", headers=headers, verify=NO_TLS
+    ).json() == {"data": []}
     body = {"model": "claude-x", "messages": [{"role": "user", "content": "{}"}]}
     url = f"{gateway.url}/v1/messages/count_tokens"
-    assert httpx.post(url, json=body, headers=headers).status_code == 200
+    assert httpx.post(url, json=body, headers=headers, verify=NO_TLS).status_code == 200
     assert len(upstream.requests) == 2
     assert gateway.settled() == 0
 
@@ -282,7 +288,7 @@ def test_what_has_no_price_is_refused_by_name(
 ) -> None:
     body = {"max_tokens": 1, "messages": [], **asked}
     headers = {"x-api-key": gateway.begin()}
-    answer = httpx.post(f"{gateway.url}/v1/messages", json=body, headers=headers)
+    answer = httpx.post(f"{gateway.url}/v1/messages", json=body, headers=headers, verify=NO_TLS)
     assert answer.status_code == 403
     assert f"{named} has no price" in message(answer)
     assert upstream.requests == []
@@ -291,7 +297,7 @@ def test_what_has_no_price_is_refused_by_name(
 @pytest.mark.parametrize("body", [b"", b"no json", b"[1]", b'"x"', b"{}"])
 def test_a_request_that_is_none_is_refused(body: bytes, gateway: Running) -> None:
     headers = {"x-api-key": gateway.begin()}
-    answer = httpx.post(f"{gateway.url}/v1/messages", content=body, headers=headers)
+    answer = httpx.post(f"{gateway.url}/v1/messages", content=body, headers=headers, verify=NO_TLS)
     assert answer.status_code in (400, 403)
     assert message(answer)
 
@@ -336,7 +342,7 @@ def test_whoever_hangs_up_pays_for_what_was_written(gateway: Running, upstream: 
         "messages": [{"role": "user", "content": json.dumps({"pause": 0.1, "pieces": 200})}],
     }
     with httpx.stream(
-        "POST", f"{gateway.url}/v1/messages", json=body, headers={"x-api-key": token}
+        "POST", f"{gateway.url}/v1/messages", json=body, headers={"x-api-key": token}, verify=NO_TLS
     ) as answer:
         next(answer.iter_raw())
     spent = gateway.settled()
@@ -402,18 +408,10 @@ def test_without_a_ledger_it_does_not_start(gateway: Running) -> None:
     gateway.kill()
     (gateway.path / "ledger.sqlite").write_bytes(b"this is no database, however long it may be")
     (gateway.path / "ledger.sqlite-wal").unlink(missing_ok=True)
-    run = subprocess.run(
-        [*gateway.command, "gateway", str(gateway.config)],
-        env={"CREDENTIALS_DIRECTORY": str(gateway.path)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-    )
-    assert run.returncode == 1
-    assert "without a ledger nothing is paid" in run.stderr
-    assert "Traceback" not in run.stderr
+    done = run("gateway", str(gateway.config), environment=gateway.environment)
+    assert done.returncode == 1
+    assert "without a ledger nothing is paid" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_ledger_that_cannot_be_written_forwards_nothing(
@@ -433,7 +431,7 @@ def test_a_ledger_that_cannot_be_written_forwards_nothing(
 
 def ask(gateway: Running, token: str, event: str) -> dict[str, Any]:
     url = f"{gateway.url}/agentfleet/gate?event={event}"
-    answer = httpx.post(url, headers={"x-api-key": token})
+    answer = httpx.post(url, headers={"x-api-key": token}, verify=NO_TLS)
     assert answer.status_code == 200
     return dict(answer.json())
 
@@ -459,7 +457,9 @@ def test_what_is_left(gateway: Running) -> None:
     token = gateway.begin()
     call(gateway.url, token, input=1_000_000)
     gateway.settled()
-    said = httpx.get(f"{gateway.url}/agentfleet/left", headers={"x-api-key": token}).json()
+    said = httpx.get(
+        f"{gateway.url}/agentfleet/left", headers={"x-api-key": token}, verify=NO_TLS
+    ).json()
     assert said["host"] == "rpi1"
     assert (said["spent"], said["cap"]) == (pytest.approx(3.0015), 5)
     assert said["left"] == pytest.approx(5 - 3.0015)
@@ -468,7 +468,9 @@ def test_what_is_left(gateway: Running) -> None:
     for path in ("left", "gate?event=Stop", "gate", "else"):
         method = "GET" if path == "left" else "POST"
         bad = {"x-api-key": "no"} if path == "left" else {"x-api-key": token}
-        answer = httpx.request(method, f"{gateway.url}/agentfleet/{path}", headers=bad)
+        answer = httpx.request(
+            method, f"{gateway.url}/agentfleet/{path}", headers=bad, verify=NO_TLS
+        )
         assert answer.status_code in (403, 404)
 
 
@@ -522,8 +524,8 @@ def test_a_plan_is_paid_beside_the_agent_and_killed_with_it(gateway: Running) ->
 
 @pytest.mark.parametrize("hosts", [["nobody"], []])
 def test_killing_nobody_is_an_error(gateway: Running, hosts: list[str]) -> None:
-    answer = httpx.Client(transport=httpx.HTTPTransport(uds=str(gateway.socket))).post(
-        "http://gateway/kill", json={"hosts": hosts}
-    )
+    answer = httpx.Client(
+        transport=httpx.HTTPTransport(uds=str(gateway.socket), verify=NO_TLS)
+    ).post("http://gateway/kill", json={"hosts": hosts})
     assert answer.status_code in (404, 422)
     assert answer.json()["error"]

@@ -8,7 +8,6 @@ import socket
 import sqlite3
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,12 +19,13 @@ import httpx
 import pytest
 
 from fleet.bundle import orchestrator_bundle
-from fleet.target import ROOT
 from orchestrator.client import Quarantine, QuarantineError
+from orchestrator.plain import NO_TLS
 from orchestrator.quarantine import keeper, reports
 from orchestrator.quarantine.notes import KEPT
 from tests.unit.conftest import on_linux
-from tests.unit.orchestrator.conftest import MAIN, free_port
+from tests.unit.orchestrator import nursery
+from tests.unit.orchestrator.conftest import free_port, from_bundle
 from tests.unit.orchestrator.scheduler import Daemon, Scheduler, until
 
 pytestmark = on_linux
@@ -34,10 +34,9 @@ HOSTS = {
     "berry": {"addresses": ["127.0.0.2", "fd7a::2"], "worker": True},
     "mac": {"addresses": ["127.0.0.3"], "worker": False},
 }
+ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 BERRY, BOSS = Daemon("berry", "127.0.0.2"), Daemon("boss", "127.0.0.1")
 FORM = {"worker": "berry", "compiler": "clang", "source": "x.c", "detail": "byte 40: 7 is 8"}
-# `AGAIN_S` is shortened, so that no test waits for half a minute.
-START = f"from orchestrator.quarantine import keeper; keeper.AGAIN_S = 0.2; {MAIN}"
 
 
 class Running:
@@ -45,9 +44,9 @@ class Running:
 
     def __init__(self, path: Path, scheduler: Scheduler) -> None:
         self.path, self.port, self.config = path, free_port(), path / "quarantine.json"
-        self.command = [sys.executable, "-c", START]
+        self.bundle: Path | None = None
         self.configure(scheduler=scheduler)
-        self.process: subprocess.Popen[str] | None = None
+        self.process: nursery.Process | None = None
         self.start()
 
     def configure(self, scheduler: Scheduler, hosts: Any = HOSTS) -> None:
@@ -63,12 +62,11 @@ class Running:
         self.config.write_text(json.dumps(known))
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [*self.command, "quarantine", str(self.config)],
-            env={"PATH": "/usr/bin:/bin"},
-            stderr=(self.path / "log").open("a"),
-            text=True,
-            cwd=ROOT,
+        words, log = ("quarantine", str(self.config)), self.path / "log"
+        self.process = (
+            from_bundle(self.bundle, *words, environment=ENVIRONMENT, log=log)
+            if self.bundle
+            else nursery.Child(words, ENVIRONMENT, self.path / "out", log)
         )
         until(self._is_up, 30)
 
@@ -100,7 +98,7 @@ class Running:
 
     def ask(self, method: str, path: str, place: str = "127.0.0.1", **more: Any) -> httpx.Response:
         """As the host at that address."""
-        way = httpx.HTTPTransport(local_address=place)
+        way = httpx.HTTPTransport(local_address=place, verify=NO_TLS)
         with httpx.Client(transport=way, timeout=30) as client:
             return client.request(method, f"http://127.0.0.1:{self.port}{path}", **more)
 
@@ -268,7 +266,7 @@ def test_notes_outlive_a_kill(quarantine: Running, scheduler: Scheduler) -> None
     assert "berry" in scheduler.names()
     quarantine.start()
     until(lambda: scheduler.names() == ["boss"])
-    assert quarantine.blocked() == before
+    until(lambda: quarantine.blocked() == before)
 
 
 # the scheduler
@@ -406,11 +404,9 @@ def test_it_ends_in_good_order_and_its_socket_goes(quarantine: Running) -> None:
 
 
 def test_the_commands_of_the_orchestrator(quarantine: Running) -> None:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", MAIN, words[0], "--config", str(quarantine.config)]
-        return subprocess.run(
-            [*command, *words[1:]], capture_output=True, text=True, cwd=ROOT, check=False
-        )
+    def run(verb: str, *words: str) -> subprocess.CompletedProcess[str]:
+        config = str(quarantine.config)
+        return nursery.run(verb, "--config", config, *words, environment=ENVIRONMENT)
 
     quarantine.report()
     assert json.loads(run("blocked").stdout)["blocked"][0]["worker"] == "berry"
@@ -424,9 +420,8 @@ def test_the_commands_of_the_orchestrator(quarantine: Running) -> None:
 
 def test_it_runs_from_the_bundle_alone(quarantine: Running) -> None:
     quarantine.kill(signal.SIGTERM)
-    program = quarantine.path / "orchestrator.pyz"
-    program.write_bytes(orchestrator_bundle())
-    quarantine.command = [sys.executable, "-IB", str(program)]
+    quarantine.bundle = quarantine.path / "orchestrator.pyz"
+    quarantine.bundle.write_bytes(orchestrator_bundle())
     quarantine.start()
     assert quarantine.report().text == "berry is blocked\n"
 
@@ -444,8 +439,7 @@ def test_what_keeps_it_from_starting(tmp_path: Path, scheduler: Scheduler) -> No
             ({"console": "x"}, "ValueError"),
         ):
             config.write_text(json.dumps(known | fault))
-            command = [sys.executable, "-c", MAIN, "quarantine", str(config)]
-            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+            done = nursery.run("quarantine", str(config), environment=ENVIRONMENT)
             assert done.returncode == 1
             assert words in done.stderr
             assert "Traceback" not in done.stderr

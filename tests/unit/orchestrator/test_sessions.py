@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from fleet.target import ROOT
 from orchestrator import sessions
 from orchestrator.sessions import AgentError, Agents
 from tests.unit.conftest import on_linux
+from tests.unit.orchestrator import nursery
 from tests.unit.orchestrator.conftest import Running, call
 
 pytestmark = on_linux
@@ -41,14 +41,9 @@ class Commands:
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         verb, *rest = arguments
-        return subprocess.run(
-            [*self.gateway.command, verb, "--config", str(self.gateway.config), *rest],
-            env={"PATH": f"{self.path}/bin:/usr/bin:/bin"},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=20,
+        environment = {"PATH": f"{self.path}/bin:/usr/bin:/bin"}
+        return nursery.run(
+            verb, "--config", str(self.gateway.config), *rest, environment=environment
         )
 
     def token(self) -> str:

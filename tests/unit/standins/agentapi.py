@@ -16,6 +16,7 @@ import httpx
 
 from fleet.target import ROOT
 from lab.standins.agentapi.build import build
+from orchestrator.plain import NO_TLS
 
 WAIT_S = 20.0
 HOSTS = "localhost,127.0.0.1,agent.example"
@@ -40,7 +41,6 @@ while data := os.read(0, 4096): os.write(1, data.replace(b"\\r", b"\\r\\n> "))
 """
 # The program with less patience, so that the tests need less. Where it is installed it has its own.
 QUICK = """import sys
-from fleet.target import ROOT
 from lab.standins.agentapi.agentapi import conversation, run
 conversation.STABLE_S, conversation.SETTLED_S = 1.0, 0.5
 conversation.PASTED_S, conversation.STARTS_S = 2.0, 4.0
@@ -68,7 +68,9 @@ class Agent:
         (path / "script.py").write_text(script)
         command = [sys.executable, "-u", str(path / "script.py")]
         self.process = start([*_program(path, installed), "server", *said, "--", *command], stdin)
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=40)
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}", timeout=40, verify=NO_TLS
+        )
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.client.get(path, **more)
