@@ -16,6 +16,8 @@ from tests.lab.checks import Fleet, settles
 from tests.lab.runs import SMALL, Run, converge
 from tests.lab.workers import REMOTE, object_of
 
+pytestmark = pytest.mark.long
+
 BOSS, PI, MAC = "shed", "currant", "quince"
 HOSTS = (
     f"{BOSS},role=orchestrator,os=debian,arch=x86_64,cores=4,lan=192.168.178.2",
