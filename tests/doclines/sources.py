@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,9 @@ CLAUDE, NEWEST = "@anthropic-ai/claude-code", "2.1.332"
 
 @contextmanager
 def published(folder: Path) -> Iterator[Mapping[str, str]]:
-    """An npm and a web server that have what the examples fetch: the environment to find them.
+    """An npm and a web server that have what the examples fetch; what a test has to know of them.
 
-    The server's address is in it as WEB.
+    PROGRAMS is the folder with the npm, WEB the server's address; the rest is for the environment.
     """
     programs = folder / "programs"
     programs.mkdir(parents=True)
@@ -33,7 +32,7 @@ def published(folder: Path) -> Iterator[Mapping[str, str]]:
                 npm.publish(f"{CLAUDE}-{platform}@{version}", f"{platform} {version}".encode())
             npm.tell(f"{CLAUDE}-{platform}", {"version": NEWEST, "time": {}})
         yield {
-            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PROGRAMS": str(programs),
             "SSL_CERT_FILE": str(cert),
             "no_proxy": "*",
             "WEB": web.url,

@@ -161,6 +161,11 @@ SOURCES = """cd $(mktemp -d)
 echo 'int one(void) { return 1; }' | tee a.c >b.cc
 echo 'all: a.o b.o' >Makefile
 """
+REPORT = (
+    "curl -sSf --data-urlencode worker=100.64.0.7 --data-urlencode compiler=clang"
+    " --data-urlencode source=x.c --data-urlencode 'detail=…' http://ORCHESTRATOR:8083/reports"
+)
+WORKER = ("100.64.0.7", "$WORKER")
 WITH_BOB = """mkdir -p $OUT && cp fleet.yaml $OUT/fleet.yaml
 echo operators: >>$OUT/fleet.yaml
 for one in alice bob; do
@@ -185,10 +190,6 @@ LAB = {
     "fleet unlock": Typed(says="nothing is locked"),
     "fleet wake windows-desktop": Typed(says="awake"),
     "fleet bootstrap --status": Typed(says="converged"),
-    "fleet restore --list": Typed(
-        before="fleet ssh boss -- sudo systemctl start agentfleet-backup.service",
-        says=".tar.gz.age",
-    ),
     # compiling
     "make -j20 CC=clang CXX=clang++": Typed(at="boss", before=SOURCES, proves=BUILT),
     'make -j20 CC="ccache clang"': Typed(at="boss", before=SOURCES, proves=BUILT),
@@ -202,38 +203,45 @@ LAB = {
         proves=f'{BUILT} && test -n "$ICECC_VERSION"',
     ),
     "fleet workers": Typed(),
-    "curl -sSf --data-urlencode worker=100.64.0.7 --data-urlencode compiler=clang"
-    " --data-urlencode source=x.c --data-urlencode 'detail=…' http://ORCHESTRATOR:8083/reports": (
-        Typed(at="mac", instead=(("100.64.0.7", "$WORKER"),), says="is blocked")
+    REPORT: Typed(at="mac", instead=(WORKER,), says="is blocked"),
+    "curl -sSf http://ORCHESTRATOR:8083/blocked": Typed(
+        at="mac", before=REPORT.replace(*WORKER), says='"worker":"berry"'
     ),
-    "curl -sSf http://ORCHESTRATOR:8083/blocked": Typed(at="mac", says="$WORKER"),
     "fleet workers --unblock HOST": Typed(instead=(("HOST", "berry"),), answers=YES),
     # agents
     "fleet agents": Typed(),
     "fleet budget": Typed(),
     "curl -f -X POST http://macbook1:3284/message -H 'Content-Type: application/json' -d"
     ' \'{"content": "List files in the current directory", "type": "user"}\'': Typed(
-        at="boss", says='"ok":true'
+        at="boss", says='"ok"'
     ),
-    "curl -f http://macbook1:3284/status": Typed(at="boss", says='"status":"'),
+    "curl -f http://macbook1:3284/status": Typed(at="boss", says='"status"'),
     "curl -f http://macbook1:3284/messages": Typed(at="boss", says="List files in the current"),
     f"fleet task send {WORK} --repo . --wait && fleet task fetch 12": Typed(
         at=PROJECT, instead=(TOLD, FETCH), proves=f'git log -1 "task-{NEWEST}"'
     ),
+    "fleet task list": Typed(),
+    "fleet task fetch 12 && git log -p task-12": Typed(
+        at=PROJECT,
+        instead=(FETCH,),
+        before=f"git branch -q -D task-{NEWEST} 2>/dev/null || {SEND}",
+        says="+two",
+    ),
     f"fleet task send {WORK} --repo . --host rpi1": Typed(
         at=PROJECT, instead=(TOLD,), says=": queued"
     ),
-    "fleet task list": Typed(),
-    "fleet task fetch 12 && git log -p task-12": Typed(
-        at=PROJECT, instead=(FETCH,), before=SEND, says="+two"
+    "fleet restore --list": Typed(
+        before="fleet task list --json | grep -q prompt || fleet task send 'say so' --wait\n"
+        "fleet ssh boss -- sudo systemctl start agentfleet-backup.service",
+        says=".tar.gz.age",
     ),
     # changing
-    "fleet drift": Typed(2, before=BY_HAND, says="rpi1 1 change"),
+    "fleet drift": Typed(2, before=BY_HAND, says="rpi1 2 changes"),
     "fleet plan --limit pi": Typed(2, before=BY_HAND, says="-# by hand"),
     "fleet apply --limit pi": Typed(before=BY_HAND, answers=YES, says="canaries: rpi1"),
-    "fleet apply": Typed(before=BY_HAND, answers=YES),
-    "fleet apply --limit headless-mac --limit rpi1": Typed(before=BY_HAND, answers=YES),
-    "fleet apply --limit berry": Typed(before=BY_HAND, answers=YES),
+    "fleet apply": Typed(says="9 hosts: 9 as they should be"),
+    "fleet apply --limit headless-mac --limit rpi1": Typed(says="rpi1 as fleet.yaml says"),
+    "fleet apply --limit berry": Typed(says="1 host: 1 as they should be"),
     "fleet history": Typed(before=f"{BY_HAND} && fleet apply --limit rpi1 --yes", says="apply"),
     "fleet why rpi1 /etc/systemd/journald.conf.d/agentfleet.conf": Typed(
         says="capability  base (deploys/base.py)"
@@ -244,7 +252,7 @@ LAB = {
     "fleet upgrade --os --limit pi": Typed(),
     "fleet upgrade claude-code": Typed(
         130,
-        before="export AGENTFLEET_CACHE=$OUT $SOURCES",
+        before="export AGENTFLEET_CACHE=$OUT PATH=$PROGRAMS:$PATH",
         answers=NO,
         says="claude-code: ",
         proves="git diff --exit-code artifacts.lock.yaml",
@@ -264,8 +272,8 @@ LAB = {
     # leaving
     "fleet kill rpi1": Typed(says="revoked"),
     "fleet new-session rpi1": Typed(says="rpi1: begun"),
-    "fleet revoke bob": Typed(130, before=WITH_BOB, answers=NO, says="Remove bob from fleet.yaml"),
-    "fleet remove berry": Typed(1, answers=NO, says="Remove ", table=False),
+    "fleet revoke bob": Typed(130, before=WITH_BOB, answers=NO, says="Remove bob from "),
+    "fleet remove berry": Typed(130, answers=NO, says="Remove berry?", table=False),
     "fleet replace berry --tasks requeue": Typed(answers=YES, says="forgotten"),
     "fleet replace berry": Typed(answers=YES, says="forgotten"),
     "fleet lab up && fleet lab ssh rpi1": Typed(),

@@ -29,12 +29,16 @@ from tests.lab.joining import as_real
 from tests.lab.runs import environment
 from tests.lab.workers import complete, login
 
-# Which host of the lab an example's name stands for: the first of that role.
+# Which host of the lab an example's name stands for: the first of that role, but for berry, which
+# has to leave: that is one that keeps no backups.
 EXAMPLES = {
-    Role.ORCHESTRATOR: ("boss", "ORCHESTRATOR"),
-    Role.PI: ("berry", "rpi1"),
-    Role.HEADLESS_MAC: ("mac", "macbook1"),
-    Role.WINDOWS_WSL: ("win", "windows-desktop"),
+    "boss": Role.ORCHESTRATOR,
+    "ORCHESTRATOR": Role.ORCHESTRATOR,
+    "berry": Role.PI,
+    "rpi1": Role.PI,
+    "mac": Role.HEADLESS_MAC,
+    "macbook1": Role.HEADLESS_MAC,
+    "windows-desktop": Role.WINDOWS_WSL,
 }
 SERVED = "fleet bootstrap berry --serve"
 ORDER = list(LAB)
@@ -83,12 +87,14 @@ class Person:
 
 
 def _names(lab: Lab) -> dict[str, str]:
-    hosts = lab.fleet.hosts
-    return {
-        example: next(host.name for host in hosts if host.role is role)
-        for role, examples in EXAMPLES.items()
-        for example in examples
-    }
+    fleet = lab.fleet
+
+    def name(example: str, role: Role) -> str:
+        found = [host for host in fleet.hosts if host.role is role]
+        leaves = [host for host in found if host != fleet.backup_host]
+        return (leaves if example == "berry" else found)[0].name
+
+    return {example: name(example, role) for example, role in EXAMPLES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +123,7 @@ def person(lab: Lab, target: Target, tmp_path_factory: pytest.TempPathFactory) -
             "FINGERPRINT": key.split()[1],
             "WORKER": str(lab.fleet.host(pi).addresses.tailnet),
             "OUT": str(here / "out"),
-            "SOURCES": " ".join(f"{name}={value}" for name, value in sources.items()),
+            "PROGRAMS": sources["PROGRAMS"],
         }
         desk.all_idle(target)
         complete(target)

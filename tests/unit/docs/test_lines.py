@@ -201,7 +201,7 @@ def desk(checkout: Path, sources: Mapping[str, str], tmp_path: Path) -> dict[str
     return {
         **plain,
         **sources,
-        "PATH": f"{checkout / '.venv' / 'bin'}:{sources['PATH']}",
+        "PATH": f"{checkout}/.venv/bin:{sources['PROGRAMS']}:{plain['PATH']}",
         "PYTHONPATH": str(checkout),
         "HOME": str(tmp_path / "home"),
         "AGENTFLEET_CACHE": str(tmp_path / "cache"),
