@@ -239,9 +239,9 @@ LAB = {
     "fleet drift": Typed(2, before=BY_HAND, says="rpi1 2 changes"),
     "fleet plan --limit pi": Typed(2, before=BY_HAND, says="-# by hand"),
     "fleet apply --limit pi": Typed(before=BY_HAND, answers=YES, says="canaries: rpi1"),
-    "fleet apply": Typed(says="9 hosts: 9 as they should be"),
-    "fleet apply --limit headless-mac --limit rpi1": Typed(says="rpi1 as fleet.yaml says"),
-    "fleet apply --limit berry": Typed(says="1 host: 1 as they should be"),
+    "fleet apply": Typed(answers=YES, says="9 hosts: "),
+    "fleet apply --limit headless-mac --limit rpi1": Typed(answers=YES, says="rpi1"),
+    "fleet apply --limit berry": Typed(answers=YES, says="1 host: "),
     "fleet history": Typed(before=f"{BY_HAND} && fleet apply --limit rpi1 --yes", says="apply"),
     "fleet why rpi1 /etc/systemd/journald.conf.d/agentfleet.conf": Typed(
         says="capability  base (deploys/base.py)"
