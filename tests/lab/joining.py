@@ -7,10 +7,13 @@ import plistlib
 import shlex
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from fleet.target import ROOT
 from lab.api import Lab
 from lab.tailnet.process import TailnetNode
 
@@ -26,6 +29,18 @@ INSTALL = {
 }
 FOLDER = {"brew": "/usr/local/bin/", "port": "/opt/local/bin/"}  # of the programs
 WINDOWS = "WSL_INTEROP=/run/WSL/1_interop '/mnt/c/Program Files/Tailscale/tailscale.exe'"
+
+
+def as_real(lab: Lab, path: Path) -> Path:
+    """Write a fleet file that has the lab's hosts as if they were real ones."""
+    said = yaml.safe_load((ROOT / "fleet.yaml").read_text())
+    for host in lab.fleet.hosts:
+        entry = said["hosts"][host.name]
+        entry["addresses"] = {"lan": host.addresses.lan}
+        entry.setdefault("ssh", {})["key"] = str(lab.place.key)
+    said["operators"] = {one.name: {"ssh_keys": list(one.ssh_keys)} for one in lab.fleet.operators}
+    path.write_text(yaml.safe_dump(said))
+    return path
 
 
 def of_kind(lab: Lab, kind: str, nth: int = 0) -> str:

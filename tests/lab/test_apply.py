@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from fleet.target import ROOT
 from lab.api import Lab
 from operations.locks import FLEET_LOCK, LOCK, hold, take_away
 from operations.plans import wrap
+from tests.checkout import copied
 from tests.lab.agents import answer, say
 from tests.lab.runs import converge, environment, fleet
 
@@ -368,12 +368,7 @@ def test_packages_of_the_systems_are_upgraded_in_waves(lab: Lab) -> None:
 @pytest.fixture
 def broken(lab: Lab, tmp_path: Path) -> Iterator[Path]:
     """A checkout whose Pis get a compile daemon that cannot start."""
-    copy = tmp_path / "checkout"
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
-    for name in tracked.stdout.decode().split("\0")[:-1]:
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
+    copy = copied(tmp_path / "checkout")
     module = copy / "deploys" / "icecream.py"
     assert '"--nice"' in module.read_text()
     module.write_text(module.read_text().replace('"--nice"', '"--nicer"'))

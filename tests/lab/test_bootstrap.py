@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from fleet.bootstrap import inside_windows
 from fleet.kinds import Role
@@ -21,7 +20,7 @@ from fleet.view import HostView
 from lab import remote
 from lab.api import Lab
 from tests.lab import runs
-from tests.lab.joining import of_kind
+from tests.lab.joining import as_real, of_kind
 from tests.lab.runs import LONGEST_S, converge
 
 SCRIPT = "/var/tmp/bootstrap.sh"  # noqa: S108 - on the host
@@ -44,16 +43,7 @@ pmset -a sleep 1 disksleep 10
 
 @pytest.fixture
 def real(lab: Lab, tmp_path: Path) -> Path:
-    """A fleet file of its own that has the lab's hosts as if they were real ones."""
-    said = yaml.safe_load((ROOT / "fleet.yaml").read_text())
-    for host in lab.fleet.hosts:
-        entry = said["hosts"][host.name]
-        entry["addresses"] = {"lan": host.addresses.lan}
-        entry.setdefault("ssh", {})["key"] = str(lab.place.key)
-    said["operators"] = {one.name: {"ssh_keys": list(one.ssh_keys)} for one in lab.fleet.operators}
-    path = tmp_path / "fleet.yaml"
-    path.write_text(yaml.safe_dump(said))
-    return path
+    return as_real(lab, tmp_path / "fleet.yaml")
 
 
 def fleet(real: Path, *words: str) -> subprocess.CompletedProcess[str]:

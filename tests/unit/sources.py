@@ -156,6 +156,12 @@ class Npm:
         stated = integrity(content) if digest is None else digest
         (package / "integrity").write_text(json.dumps(stated) if stated else "")
 
+    def tell(self, package: str, said: object) -> None:
+        """What the registry says of a package: text as it is, anything else as JSON."""
+        folder = self.folder / package
+        folder.mkdir(parents=True)
+        (folder / "integrity").write_text(said if isinstance(said, str) else json.dumps(said))
+
     def on(self, verb: str, shell: str) -> None:
         """Run this whenever the verb is called."""
         (self.folder / f"{verb}.sh").write_text(shell)

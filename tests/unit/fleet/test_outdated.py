@@ -67,15 +67,9 @@ def at(origin: str, **where: str) -> Source:
     return Source.model_validate({"origin": origin, **where})
 
 
-def publish(npm: Npm, package: str, said: object) -> None:
-    folder = npm.folder / package
-    folder.mkdir(parents=True)
-    (folder / "integrity").write_text(said if isinstance(said, str) else json.dumps(said))
-
-
 def test_a_newer_npm_package(npm: Npm) -> None:
-    publish(npm, "@a/x64", {"version": "1.2.10", "time": {"1.2.9": WEEK, "1.2.10": WEEK}})
-    publish(npm, "@a/arm64", {"version": "1.2.11", "time": {}})
+    npm.tell("@a/x64", {"version": "1.2.10", "time": {"1.2.9": WEEK, "1.2.10": WEEK}})
+    npm.tell("@a/arm64", {"version": "1.2.11", "time": {}})
     pins = lock("tool", "1.2.9", x=(at("npm", npm="@a/x64"),), y=(at("npm", npm="@a/arm64"),))
     (row,) = upstream.rows(pins)
     assert row == Row("tool", "1.2.9", "npm", "1.2.10", 7, "1.2.10"), "what all platforms have"
@@ -83,7 +77,7 @@ def test_a_newer_npm_package(npm: Npm) -> None:
 
 
 def test_an_npm_package_that_is_the_newest(npm: Npm) -> None:
-    publish(npm, "tool", {"version": "1.2.9"})
+    npm.tell("tool", {"version": "1.2.9"})
     (row,) = upstream.rows(lock("tool", "1.2.9", any=(at("npm", npm="tool"),)))
     assert (row.outdated, row.command, row.error) == (False, "", "")
 
@@ -92,14 +86,14 @@ def test_an_npm_package_that_is_the_newest(npm: Npm) -> None:
     "said", ["", "[]", '{"version": 3}', '{"version": "latest"}', '"1.2"', "\x1b[31m", "null"]
 )
 def test_npm_talks_nonsense(npm: Npm, said: str) -> None:
-    publish(npm, "tool", said)
+    npm.tell("tool", said)
     (row,) = upstream.rows(lock("tool", "1.2.9", any=(at("npm", npm="tool"),)))
     assert row.error
     assert row.error.isprintable()
 
 
 def test_a_source_that_cannot_be_reached_is_a_row(npm: Npm) -> None:
-    publish(npm, "good", {"version": "2.0.0"})
+    npm.tell("good", {"version": "2.0.0"})
     pins = lock("bad", "1.0.0", any=(at("npm", npm="gone"),))
     other = lock("good", "1.0.0", any=(at("npm", npm="good"),))
     both = pins.with_artifact("good", other.artifacts["good"])

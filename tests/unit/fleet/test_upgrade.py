@@ -18,7 +18,6 @@ from fleet.planned import Planned, gather
 from fleet.problems import FleetError
 from fleet.target import Target, load_target
 from fleet.upstream import Row
-from tests.unit.fleet.test_outdated import publish
 from tests.unit.fleet.test_planned import change, connected
 from tests.unit.sources import Npm
 
@@ -79,8 +78,8 @@ def lock(runs: Runs, npm: Npm, fleet_file: Path) -> Path:
         npm.publish(f"{name}@1.0.0", OLD)
         assert cli.main(["pin", name, "1.0.0", "--source", f"npm=npm:{name}"]) == 0
     npm.publish("tool@1.1.0", NEW)
-    publish(npm, "tool", {"version": "1.1.0"})
-    publish(npm, "other", {"version": "1.0.0"})
+    npm.tell("tool", {"version": "1.1.0"})
+    npm.tell("other", {"version": "1.0.0"})
     return fleet_file.parent / "artifacts.lock.yaml"
 
 

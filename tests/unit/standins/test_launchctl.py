@@ -108,8 +108,10 @@ def test_a_bootout_hands_the_end_to_a_helper(
 ) -> None:
     launchctl.main(["bootstrap", "system", write()], tmp_path)
     launchctl.main(["bootout", "system", write()], tmp_path)
-    assert systemd.calls[-1][0] == "systemd-run"
-    assert systemd.calls[-1][-2:] == ("/opt/standin/libexec/launchd-forget", LABEL)
+    helper, stop = systemd.calls[-2:]
+    assert helper[0] == "systemd-run"
+    assert helper[-2:] == ("/opt/standin/libexec/launchd-forget", LABEL)
+    assert stop[:2] == ("systemctl", "stop"), "which may end the caller: a job that leaves itself"
 
 
 @pytest.mark.parametrize("keys", [{"Label": ""}, {"KeepAlive": "yes"}, {"Disabled": True}])

@@ -129,15 +129,18 @@ class Launchd:
             unit.with_suffix(".timer").write_text(timer)
 
     def unload(self, label: str) -> None:
-        """Begin a bootout; a hidden helper ends it a moment later (see `forget`)."""
+        """Begin a bootout; a hidden helper ends it a moment later (see `forget`).
+
+        The helper comes first: a job that takes itself out is killed by what stops it.
+        """
         if label == SSHD:
             hidden("systemctl", "stop", SSHD_SOCKET)
             return
         (self.records / f"{label}.leaving").touch()
-        unit = unit_of(label)
-        hidden("systemctl", "stop", "--no-block", "--", unit, unit.replace(".service", ".timer"))
         hidden("systemd-run", "--no-block", "--collect", "--quiet", "-p", "Type=exec",
                str(HIDDEN / "launchd-forget"), label)  # fmt: skip
+        unit = unit_of(label)
+        hidden("systemctl", "stop", "--no-block", "--", unit, unit.replace(".service", ".timer"))
 
     def forget(self, label: str) -> None:
         """End a bootout: wait for the process, then drop every trace of the job."""
