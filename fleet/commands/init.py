@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -55,8 +56,12 @@ def init(file: Path | None, name: str | None, user: str | None, hosts: tuple[str
         raise WrongUsageError.of("fleet init", "a fleet has hosts", fix)
     name = name or (_ask("Name of the fleet", "home") if asks else "home")
     user = user or (_ask("Who logs in to the hosts", "admin") if asks else "admin")
-    entries = [entry_of(*read_host(one)) for one in hosts] or _interview()
-    text = text_of(TEMPLATE, name=name, user=user, hosts=entries)
+
+    def written(entries: list[str]) -> str:
+        return text_of(TEMPLATE, name=name, user=user, hosts=entries)
+
+    said = [entry_of(*read_host(one)) for one in hosts]
+    text = written(said or _interview(lambda entries: attempt(path, written(entries))))
     fleet = attempt(path, text)
     _put(path, text)
     click.echo(f"{display(path)}: {len(fleet.hosts)} hosts")
@@ -69,14 +74,27 @@ def _ask(question: str, default: str | None = None) -> str:
     return str(click.prompt(question, default=default, err=True))
 
 
-def _interview() -> list[str]:
-    """Ask for the orchestrator first, then for other hosts until there is none."""
-    entries = []
+def _interview(attempted: Callable[[list[str]], Fleet]) -> list[str]:
+    """Ask for the orchestrator first, then for other hosts until there is none.
+
+    A host that would not be valid is asked for again; what is wrong elsewhere is raised.
+    """
+    entries: list[str] = []
     click.echo("First the host that runs the fleet's services.", err=True)
     role = Role.ORCHESTRATOR
     while True:
-        name = _ask("Its name")
-        entries.append(entry_of(name, _host(role)))
+        entry = entry_of(_ask("Its name"), _host(role))
+        try:
+            attempted([*entries, entry])
+        except FleetError as error:
+            of_host = [one for one in error.problems if one.key.startswith("hosts")]
+            if len(of_host) < len(error.problems):
+                raise
+            for problem in of_host:
+                click.echo(f"{problem.key}: {problem.fault}; {problem.fix}", err=True)
+            click.echo("\nOnce more, please.", err=True)
+            continue
+        entries.append(entry)
         others = [one.value for one in Role if one is not Role.ORCHESTRATOR]
         click.echo("", err=True)
         question = "Another host? Its role, or nothing"

@@ -107,6 +107,25 @@ def test_at_a_terminal_it_asks(
     assert (second.power, second.ssh.port, second.cores) == (Power.SLEEPS, 2222, 6)
 
 
+def test_at_a_terminal_a_host_that_cannot_be_is_asked_for_again(
+    file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said before stays; what is wrong with the rest is said at once."""
+    boss = ("boss", "debian", "x86_64", "8", "10.0.0.1", "always-on")
+    wrong = ("pi", "Berry", "raspios", "10.0.0.1", "always-on")
+    right = ("berry", "raspios", "10.0.0.2", "always-on")
+    answers = iter(("cabin", "ann", *boss, *wrong, *right, ""))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.prompt", lambda *_, **__: next(answers))
+    assert cli.main(["init"]) == 0
+    assert "written in lower case" in capsys.readouterr().err
+    assert [host.name for host in load_fleet(file).hosts] == ["boss", "berry"]
+    file.unlink()
+    answers = iter(("No name", "ann", *boss))
+    assert cli.main(["init"]) == 1
+    assert "is not a name" in capsys.readouterr().err
+
+
 # add
 
 
