@@ -346,6 +346,7 @@ LEAVE = (
 VERSION = "dpkg-query -W -f '${Version}' labthing"
 
 
+@pytest.mark.long
 def test_packages_of_the_systems_are_upgraded_in_waves(lab: Lab) -> None:
     for name in ("rpi1", "rpi2"):
         lab.run(name, NEWER)

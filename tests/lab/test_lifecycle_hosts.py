@@ -125,6 +125,7 @@ def test_nobody_speaks_of_it_any_more(now: Target) -> None:
     until(lambda: DEAD not in members(now), REGISTRATION_S)
 
 
+@pytest.mark.long
 def test_hosts_set_up_anew_and_one_that_comes(lab: Lab, file: Path, now: Target) -> None:
     """A new SD card, a distribution that was reset, and the dead host as a new one.
 
@@ -190,6 +191,7 @@ def put_back(lab: Lab, name: str, before: dict[str, str]) -> None:
         assert lab.run(name, f"cksum <{shlex.quote(path)}").stdout.strip() == digest, path
 
 
+@pytest.mark.long
 def test_a_host_is_as_it_was_and_leaves(lab: Lab, file: Path, now: Target) -> None:
     """What has just come goes again, and nobody misses it."""
     assert left_of(lab, now, DEAD), "or this proves nothing"
